@@ -1,0 +1,27 @@
+"""The exceptions that cross a layer.
+
+Two families, for two readers. `WireError` is about bytes from the network: the
+connection that raised it is over, nobody is told why, the process goes on.
+`ConfigError` is about what a person wrote (an option, a key file, a definition):
+its message is one line that says what was wrong, where, and what to do.
+"""
+
+
+class WireError(Exception):
+    """The peer's bytes broke the protocol. Close the connection; deliver nothing more."""
+
+
+class AuthenticationFailed(WireError):
+    """A message was forged, altered, reordered, or sealed with another key."""
+
+
+class Truncated(WireError):
+    """The wire ended inside a message, or before the peer announced its end of stream."""
+
+
+class NotOurs(WireError):
+    """The first bytes of a connection cannot open this wire: a stranger, to the gate."""
+
+
+class ConfigError(ValueError):
+    """Something a person wrote cannot be used. The message is for that person."""
