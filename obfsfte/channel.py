@@ -4,9 +4,9 @@ A channel is sans-I/O, after h11 and wsproto: bytes go in, bytes come out, nothi
 blocks and nothing is read from a clock or a socket.
 
 ```
-             send(data) ------------------> data_to_send()
- application                   channel                        wire
-             receive() result <------------ receive(data)
+              send(data) ------------------> data_to_send()
+ application                    channel                       wire
+              receive() result <------------ receive(data)
 ```
 
 The caller's whole duty: pass every byte that arrives to `receive`, write what it
@@ -26,6 +26,9 @@ from typing import Protocol
 
 class Channel(Protocol):
     """One connection's codec. Buffers are bounded; no method blocks."""
+
+    #: False while the handshake is under way: `send` must not be called yet.
+    ready: bool
 
     #: True once the peer announced the end of its stream (or, on a wire without such
     #: a record, once the wire ended between two messages).
@@ -64,3 +67,32 @@ class Opening(Protocol):
         its `receive(b"")` for application bytes that came along), None while they still
         may. Raises NotOurs as soon as they cannot, and then must not be fed again.
         """
+
+
+class PassThrough:
+    """A channel that changes nothing: how a stranger is joined to the fallback site."""
+
+    __slots__ = ("_outgoing", "peer_closed")
+
+    ready = True
+    ends_with_fin = True
+
+    def __init__(self) -> None:
+        self._outgoing: list[bytes] = []
+        self.peer_closed = False
+
+    def send(self, data: bytes) -> None:
+        self._outgoing.append(data)
+
+    def receive(self, data: bytes) -> list[bytes]:
+        return [data] if data else []
+
+    def receive_eof(self) -> None:
+        self.peer_closed = True
+
+    def data_to_send(self) -> list[bytes]:
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def close(self) -> None:
+        pass

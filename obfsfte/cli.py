@@ -1,0 +1,90 @@
+"""The `obfsfte` command: finds the module of a subcommand, and speaks for its errors.
+
+Whatever a person got wrong is one line on standard error and a non-zero exit: 2 when
+the command line was wrong, 1 when doing what it says was not possible.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from obfsfte._version import __version__
+
+#: name -> (module in obfsfte.commands, what it does)
+COMMANDS = {
+    "server": ("server", "run the server half in front of a TCP service"),
+    "client": ("client", "run the client half for applications on this machine"),
+    "fteproxy": ("fteproxy", "run either half with fteproxy's own options, on its wire"),
+    "encode": ("encode", "turn standard input into covertext on standard output"),
+    "decode": ("decode", "turn covertext back"),
+    "demo": ("demo", "move data through both halves on this machine and show it"),
+}
+
+
+def usage_text() -> str:
+    """The text of `obfsfte --help`."""
+    lines = [
+        "Usage: obfsfte COMMAND [OPTIONS]",
+        "",
+        "TCP streams disguised by Format-Transforming Encryption.",
+        "",
+        "Commands (obfsfte COMMAND --help says more):",
+    ]
+    lines += [f"  {name:<12} {text}" for name, (_module, text) in COMMANDS.items()]
+    lines += [
+        "",
+        "Options:",
+        "  --version    print the version",
+        "  --help       print this text",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h", "help"):
+        print(usage_text())
+        return 0 if arguments else 2
+    if name == "--version":
+        print(f"obfsfte {__version__}")
+        return 0
+    if name not in COMMANDS:
+        return _complain(f"there is no command {name!r}; obfsfte --help lists them", 2)
+    return _run(name, arguments[1:])
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    from twisted.python import usage
+
+    from obfsfte.errors import ConfigError
+
+    module = importlib.import_module(f"obfsfte.commands.{COMMANDS[name][0]}")
+    try:
+        options = module.Options()
+        options.parseOptions(list(arguments))
+    except usage.UsageError as error:
+        return _complain(f"{name}: {error}; obfsfte {name} --help explains", 2)
+    try:
+        status: int = module.run(options)
+        return status
+    except ConfigError as error:
+        return _complain(f"{name}: {error}", 1)
+    except BrokenPipeError:
+        # The reader of our output left; Python would complain once more at exit.
+        sys.stdout = None
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"obfsfte: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

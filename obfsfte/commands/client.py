@@ -1,0 +1,101 @@
+"""`obfsfte client`: the client half, without tor."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.python import usage
+
+from obfsfte import service
+from obfsfte.bridge_line import BridgeLine
+from obfsfte.classic import DEFAULT_RELEASE, find_release
+from obfsfte.commands import options as shared
+from obfsfte.transport.context import Timeouts
+from obfsfte.wires import DEFAULT_FORMAT, classic_client_wire, client_wire
+
+
+class Options(shared.Options):
+    synopsis = 'Usage: obfsfte client --bridge "fte HOST:PORT KEY=VALUE ..." [OPTIONS]'
+    longdesc = (
+        "Applications connect to --listen and reach what the server half is in front of. "
+        "Places are Twisted endpoint strings."
+    )
+    optParameters = [
+        ["listen", "l", service.DEFAULT_CLIENT_LISTEN, "Where applications connect."],
+        [
+            "bridge",
+            "b",
+            None,
+            "The bridge line of the server half.",
+            shared.coerced(BridgeLine.parse),
+        ],
+        ["connect", "c", None, "Another way to the server half: tcp:, tls:, ..."],
+        [
+            "key-file",
+            "k",
+            None,
+            "With --classic: 64 hexadecimal characters, the same at both halves.",
+        ],
+        ["format", "f", DEFAULT_FORMAT, "With --classic: the pair of languages."],
+        [
+            "release",
+            None,
+            DEFAULT_RELEASE.name,
+            "With --classic: the release that has them.",
+            shared.coerced(find_release),
+        ],
+        [
+            "connect-timeout",
+            None,
+            30.0,
+            "Seconds to wait for a connection.",
+            shared.coerced(shared.seconds),
+        ],
+        [
+            "idle-timeout",
+            None,
+            3600.0,
+            "Seconds without a byte after which a connection ends.",
+            shared.coerced(shared.seconds),
+        ],
+    ]
+    optFlags = [["classic", None, "Speak fteproxy's wire."]]
+
+    def postOptions(self) -> None:
+        if self["bridge"] is None and self["connect"] is None:
+            raise usage.UsageError("needs --bridge, or --connect with --classic")
+        if self["bridge"] is not None and self["classic"]:
+            raise usage.UsageError(
+                "takes --bridge or --classic: a bridge line says itself which wire it is"
+            )
+        if self["bridge"] is None and not self["classic"]:
+            raise usage.UsageError("needs --bridge with the keys, or --classic")
+
+
+def make_service(reactor: object, options: Options) -> service.TunnelService:
+    """The client half as these options ask for it. Raises ConfigError."""
+    line = options["bridge"]
+    if line is not None:
+        open_channel = client_wire(line.arguments)
+        connect = service.bridge_endpoint(reactor, line)
+    else:
+        key = shared.classic_key(options["key-file"])
+        open_channel = classic_client_wire(options["release"], options["format"], key)
+    if options["connect"] is not None:
+        connect = service.client_endpoint(reactor, options["connect"])
+    return service.client_service(
+        reactor,
+        listen=options["listen"],
+        connect=connect,
+        open_channel=open_channel,
+        timeouts=Timeouts(connect=options["connect-timeout"], idle=options["idle-timeout"]),
+    )
+
+
+def run(options: Options) -> int:
+    from twisted.internet import reactor
+
+    from obfsfte.commands.running import log_to, run_service
+
+    log_to(sys.stderr)
+    return run_service(reactor, make_service(reactor, options))

@@ -1,0 +1,35 @@
+"""`obfsfte decode`: covertext of `obfsfte encode`, or of `fte`, -> what it carries."""
+
+from __future__ import annotations
+
+import sys
+
+from obfsfte.classic import CellCipher, CellDecoder
+from obfsfte.commands.coding import CodingOptions, make_language, read_some
+from obfsfte.errors import ConfigError, WireError
+
+
+class Options(CodingOptions):
+    synopsis = "Usage: obfsfte decode (--format NAME | --pattern RE --length N) [--key-file FILE]"
+    longdesc = "Turns the covertext on standard input back; nothing that was altered comes out."
+
+
+def run(options: Options) -> int:
+    decoder = CellDecoder(make_language(options), CellCipher(options.key()))
+    position = 0
+    while data := read_some(1 << 16):
+        decoder.feed(data)
+        try:
+            while (cell := decoder.next_cell()) is not None:
+                sys.stdout.buffer.write(cell)
+        except WireError as error:
+            sys.stdout.buffer.flush()
+            raise ConfigError(
+                f"the input is not covertext of this language and key, or was altered, "
+                f"between bytes {position} and {position + len(data)}: {error}"
+            ) from None
+        position += len(data)
+    sys.stdout.buffer.flush()
+    if not decoder.between_cells:
+        raise ConfigError(f"the input ends inside a message, after {position} bytes")
+    return 0

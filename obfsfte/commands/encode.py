@@ -1,0 +1,37 @@
+"""`obfsfte encode`: standard input -> covertext, as classic cells.
+
+Messages are made so short that each fits into one string of the language: then every
+byte of the output is in it. A language too small for that carries the head of each
+message, and the rest follows as raw ciphertext, as on fteproxy's wire.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from obfsfte.classic import CellCipher, CellEncoder
+from obfsfte.classic.cells import MAX_PLAINTEXT
+from obfsfte.commands.coding import CodingOptions, make_language, read_some
+
+
+class Options(CodingOptions):
+    synopsis = "Usage: obfsfte encode (--format NAME | --pattern RE --length N) [--key-file FILE]"
+    longdesc = "Turns standard input into covertext on standard output; decode turns it back."
+
+
+def run(options: Options) -> int:
+    language = make_language(options)
+    encoder = CellEncoder(language, CellCipher(options.key()), os.urandom)
+    size = encoder.whole_plaintext
+    if size < 1:
+        print(
+            "obfsfte: encode: this language holds too little for a message in one string: "
+            "raw bytes follow each",
+            file=sys.stderr,
+        )
+        size = MAX_PLAINTEXT
+    while data := read_some(size):
+        sys.stdout.buffer.writelines(encoder.encode(data))
+    sys.stdout.buffer.flush()
+    return 0

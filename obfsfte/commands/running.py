@@ -1,0 +1,77 @@
+"""Running one service in the foreground: log lines, signals, and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any, TextIO
+
+from twisted.internet.defer import Deferred
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogFilterPredicate,
+    LogEvent,
+    LogLevel,
+    PredicateResult,
+    formatEventAsClassicLogText,
+    globalLogBeginner,
+)
+from twisted.python.failure import Failure
+from zope.interface import provider
+
+from obfsfte.service import ListenError, TunnelService
+
+
+@provider(ILogFilterPredicate)
+def _worth_saying(event: LogEvent) -> Any:
+    """Our own events, and of the libraries' only what went wrong."""
+    ours = str(event.get("log_namespace", "")).startswith("obfsfte.")
+    level = event.get("log_level", LogLevel.info)
+    return PredicateResult.yes if ours or level >= LogLevel.warn else PredicateResult.no
+
+
+def log_to(stream: TextIO) -> None:
+    """Send log lines to `stream`; each is one line but for the traceback of a bug."""
+    observer = FileLogObserver(stream, formatEventAsClassicLogText)
+    globalLogBeginner.beginLoggingTo(
+        [FilteringLogObserver(observer, [_worth_saying])], redirectStandardIO=False
+    )
+
+
+def run_service(reactor: Any, service: TunnelService, ready: str | None = None) -> int:
+    """Run until a signal: the first lets connections end, the second ends them.
+
+    `ready` is printed once the service listens. Returns the exit status.
+    """
+    status = 0
+    stopping = False
+
+    def listening(_port: object) -> None:
+        if ready is not None:
+            print(ready, flush=True)
+
+    def cannot_listen(failure: Failure) -> None:
+        nonlocal status
+        failure.trap(ListenError)
+        print(f"obfsfte: {failure.value}", file=sys.stderr)
+        status = 1
+        reactor.stop()
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopping
+        if stopping:
+            reactor.callFromThread(service.abort)
+        else:
+            stopping = True
+            reactor.callFromThread(reactor.stop)
+
+    def start() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        Deferred.fromCoroutine(service.listen()).addCallbacks(listening, cannot_listen)
+
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+    return status

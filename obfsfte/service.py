@@ -1,0 +1,216 @@
+"""Options -> twisted.application services.
+
+Everything that can be started (the commands, the twistd plugin, tor's managed proxy)
+is put together here, so that they cannot differ. What a person wrote is checked when a
+service is made and raises ConfigError with one line; a service that was made can only
+still fail to listen, which raises ListenError.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from obfsfte.bridge_line import BridgeLine
+from obfsfte.channel import Channel, Opening
+from obfsfte.classic import ClassicKey, ClassicOpening, Release
+from obfsfte.errors import ConfigError
+from obfsfte.transport.client import Bridge, TunnelClientFactory
+from obfsfte.transport.connections import Connections
+from obfsfte.transport.context import Context, Timeouts
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.server import Site, TunnelServerFactory
+
+log = Logger()
+
+#: Where the two halves listen and deliver unless told otherwise; fteproxy's own ports.
+DEFAULT_CLIENT_LISTEN = "tcp:8079:interface=127.0.0.1"
+DEFAULT_SERVER_LISTEN = "tcp:8080"
+DEFAULT_TARGET = "tcp:127.0.0.1:8081"
+
+#: How long a stopping service waits for its connections, in seconds.
+DRAIN_SECONDS = 10.0
+
+#: How long a stranger is listened to where there is no fallback, in seconds.
+_PATIENCE = (30.0, 90.0)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message is one line for the operator."""
+
+
+class TunnelService(Service):
+    """One listening endpoint and the connections that it brought."""
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: IStreamServerEndpoint,
+        listen_text: str,
+        factory: IProtocolFactory,
+        context: Context,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
+        self._what = name
+        self._endpoint = endpoint
+        self._listen_text = listen_text
+        self._factory = factory
+        self._context = context
+        self._drain_seconds = drain_seconds
+        self._port: IListeningPort | None = None
+
+    async def listen(self) -> IListeningPort:
+        """Start to listen; `startService` does the same for twistd. Raises ListenError."""
+        try:
+            port = await self._endpoint.listen(self._factory)
+        except (CannotListenError, OSError, ValueError) as error:
+            reason = getattr(error, "socketError", None) or error
+            raise ListenError(f"cannot listen on {self._listen_text}: {reason}") from None
+        self._port = port
+        log.info("{what} listening on {place}", what=self._what, place=_describe(port.getHost()))
+        return port
+
+    def startService(self) -> None:
+        """For twistd: raises SystemExit, its way to end with one line, if it cannot listen."""
+        super().startService()
+        failures: list[Failure] = []
+        listening: Deferred[Any] = Deferred.fromCoroutine(self.listen())
+        listening.addErrback(failures.append)
+        if failures:
+            raise SystemExit(f"obfsfte: {failures[0].getErrorMessage()}")
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, let connections end by themselves for a while, then end them."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
+        await self.stop_listening()
+        connections = self._context.connections
+        if len(connections):
+            log.info("waiting for {count} connections to end", count=len(connections))
+        drained = connections.drained()
+        limit = self._context.deadlines.add(self._drain_seconds, connections.abort_all)
+        await drained
+        limit.cancel()
+
+    async def stop_listening(self) -> None:
+        """Take no further connections; the ones there go on."""
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        self._context.connections.abort_all()
+
+
+def _describe(address: object) -> str:
+    """A listening address as a person writes it."""
+    if isinstance(address, (IPv4Address, IPv6Address)):
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        return f"{host}:{address.port}"
+    return str(address)
+
+
+@attrs.frozen
+class ClassicServing:
+    """The classic wire at a server: which releases' formats it takes, with which key."""
+
+    releases: Sequence[Release]
+    key: ClassicKey
+
+    def compile(self) -> None:
+        """Build the languages before the first connection needs them."""
+        self.opening()
+
+    def opening(self) -> Opening:
+        return ClassicOpening(self.releases, self.key)
+
+
+def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
+    """A listening place. Raises ConfigError."""
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:  # parsers of endpoint plugins raise what they like
+        raise ConfigError(f"cannot listen on {text!r}: {_endpoint_fault(error)}") from None
+
+
+def client_endpoint(reactor: Any, text: str) -> IStreamClientEndpoint:
+    """A place to connect to. Raises ConfigError."""
+    try:
+        return clientFromString(reactor, text)
+    except Exception as error:
+        raise ConfigError(f"cannot connect to {text!r}: {_endpoint_fault(error)}") from None
+
+
+def _endpoint_fault(error: Exception) -> str:
+    if isinstance(error, (TypeError, IndexError, KeyError)):
+        return "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080"
+    return " ".join(str(error).split())
+
+
+def client_service(
+    reactor: Any,
+    *,
+    listen: str,
+    connect: IStreamClientEndpoint,
+    open_channel: Callable[[], Channel],
+    timeouts: Timeouts | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> TunnelService:
+    """The client half: applications connect to `listen`, covertext leaves by `connect`."""
+    context = _context(reactor, timeouts)
+    factory = TunnelClientFactory(Bridge(connect, open_channel), context)
+    endpoint = server_endpoint(reactor, listen)
+    return TunnelService("client half", endpoint, listen, factory, context, drain_seconds)
+
+
+def bridge_endpoint(reactor: Any, line: BridgeLine) -> IStreamClientEndpoint:
+    """The plain TCP way to a bridge."""
+    return HostnameEndpoint(reactor, line.host.encode("idna").decode("ascii"), line.port)
+
+
+def server_service(
+    reactor: Any,
+    *,
+    listen: str,
+    target: str,
+    classic: ClassicServing,
+    timeouts: Timeouts | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> TunnelService:
+    """The server half: covertext arrives at `listen`, `target` gets what it carried."""
+    context = _context(reactor, timeouts)
+    target_endpoint = client_endpoint(reactor, target)
+    classic.compile()
+    patience = random.SystemRandom()
+    site = Site(
+        openings=lambda: [classic.opening()],
+        target=lambda _address: target_endpoint,
+        fallback=None,
+        patience=lambda: patience.uniform(*_PATIENCE),
+    )
+    endpoint = server_endpoint(reactor, listen)
+    factory = TunnelServerFactory(site, context)
+    return TunnelService("server half", endpoint, listen, factory, context, drain_seconds)
+
+
+def _context(reactor: Any, timeouts: Timeouts | None) -> Context:
+    return Context(Deadlines(reactor), Connections(), timeouts or Timeouts())

@@ -1,0 +1,115 @@
+"""The client half: an application connects, its bytes leave in covertext.
+
+`ClientConnection` is the life of one connection: the application waits, unread, while
+the bridge is dialled and the handshake done; then a relay joins the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from obfsfte.channel import Channel
+from obfsfte.transport.context import Context
+from obfsfte.transport.dial import Handshake, connect_side, describe
+from obfsfte.transport.relay import Relay
+from obfsfte.transport.side import Side
+
+log = Logger()
+
+
+@attrs.frozen
+class Bridge:
+    """A server half, as a client knows it: the way there and the wire to speak."""
+
+    endpoint: IStreamClientEndpoint
+    open_channel: Callable[[], Channel]
+
+
+class ClientConnection:
+    """One application connection. `established` fires when its relay has started."""
+
+    def __init__(self, plain: Side, bridge: Bridge, context: Context) -> None:
+        self._plain = plain
+        self._bridge = bridge
+        self._context = context
+        self._wire = Side(self)
+        self._dialling: Deferred[None] | None = None
+
+    def start(self, from_plain: bytes = b"") -> Deferred[None]:
+        """Dial the bridge and relay. `from_plain`: application bytes already read.
+
+        Fails with what `describe` can put in words; the plain side is then untouched,
+        for the caller to answer on.
+        """
+        self._plain.handler = self
+        self._plain.transport.pauseProducing()
+        self._context.connections.add(self)
+        self._dialling = Deferred.fromCoroutine(self._dial(from_plain))
+        return self._dialling
+
+    async def _dial(self, from_plain: bytes) -> None:
+        context = self._context
+        try:
+            await connect_side(self._bridge.endpoint, self._wire, context)
+            channel = self._bridge.open_channel()
+            from_wire = await Handshake(self._wire, channel, context).start()
+            relay = Relay(self._wire, channel, self._plain, context)
+        finally:
+            context.connections.discard(self)
+        self._plain.transport.resumeProducing()
+        relay.start(from_wire, from_plain)
+
+    def abort(self) -> None:
+        """Give up before the relay has started."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if not self._plain.is_lost:
+            self._plain.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Both sides are silent in this phase: the plain one is paused."""
+
+    def read_ended(self) -> None:
+        pass
+
+    def lost(self) -> None:
+        """The application left before the bridge was reached."""
+        self.abort()
+
+
+class TunnelClientFactory(Factory):
+    """Listens for applications; each connection goes through the bridge."""
+
+    noisy = False
+
+    def __init__(self, bridge: Bridge, context: Context) -> None:
+        self._bridge = bridge
+        self._context = context
+
+    def buildProtocol(self, addr: IAddress | None) -> Side:
+        return _Accepted(self._bridge, self._context)
+
+
+class _Accepted(Side):
+    def __init__(self, bridge: Bridge, context: Context) -> None:
+        super().__init__()
+        self._bridge = bridge
+        self._context = context
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        established = ClientConnection(self, self._bridge, self._context).start()
+        established.addErrback(self._give_up)
+
+    def _give_up(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.warn("no connection to the bridge: {reason}", reason=describe(failure))
+        if not self.is_lost:
+            self.abort()

@@ -1,0 +1,66 @@
+"""Every timeout of a process on one timer.
+
+A timer per connection would be re-armed on every read; here a connection only moves
+its own `deadline` and one sweep a second looks for those that have passed. No timeout
+of ours needs to be finer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+SWEEP_SECONDS = 1.0
+
+
+class Deadline:
+    """A point in time on the reactor's clock, and what to do when it has passed."""
+
+    __slots__ = ("_deadlines", "at", "expire")
+
+    def __init__(self, deadlines: Deadlines, at: float, expire: Callable[[], None]) -> None:
+        self._deadlines = deadlines
+        self.at = at
+        self.expire = expire
+
+    def extend(self, seconds: float) -> None:
+        """Count `seconds` anew from now."""
+        self.at = self._deadlines.clock.seconds() + seconds
+
+    def cancel(self) -> None:
+        """Forget it; harmless when it has expired or was cancelled before."""
+        self._deadlines.discard(self)
+
+
+class Deadlines:
+    """All deadlines of one service. The sweep runs only while there are any."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self._pending: set[Deadline] = set()
+        self._sweep_call: IDelayedCall | None = None
+
+    def add(self, seconds: float, expire: Callable[[], None]) -> Deadline:
+        """Call `expire` once `seconds` have passed, unless extended or cancelled."""
+        deadline = Deadline(self, self.clock.seconds() + seconds, expire)
+        self._pending.add(deadline)
+        if self._sweep_call is None:
+            self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        return deadline
+
+    def discard(self, deadline: Deadline) -> None:
+        self._pending.discard(deadline)
+        if not self._pending and self._sweep_call is not None:
+            self._sweep_call.cancel()
+            self._sweep_call = None
+
+    def _sweep(self) -> None:
+        self._sweep_call = None
+        now = self.clock.seconds()
+        passed = [deadline for deadline in self._pending if deadline.at <= now]
+        self._pending.difference_update(passed)
+        if self._pending:
+            self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        for deadline in passed:
+            deadline.expire()

@@ -1,0 +1,117 @@
+"""Reaching the other half of a relay: connect, shake hands, both within their time."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TCPTimedOutError,
+)
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from obfsfte.channel import Channel
+from obfsfte.errors import WireError
+from obfsfte.transport.context import Context
+from obfsfte.transport.side import Side
+
+
+class HandshakeFailed(Exception):
+    """The bridge was reached, but it is not one that our settings fit."""
+
+
+class _SideFactory(Factory):
+    noisy = False
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    def buildProtocol(self, addr: IAddress | None) -> Side:
+        return self._side
+
+
+async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
+    """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
+    connecting = endpoint.connect(_SideFactory(side))
+    await connecting.addTimeout(context.timeouts.connect, context.deadlines.clock)
+
+
+class Handshake:
+    """The wire side of a client until its channel is ready.
+
+    `start` gives the application bytes that came with the last of the handshake, or
+    fails with HandshakeFailed; the wire is then aborted.
+    """
+
+    def __init__(self, side: Side, channel: Channel, context: Context) -> None:
+        self._finished: Deferred[list[bytes]] = Deferred(self._cancelled)
+        self._side = side
+        self._channel = channel
+        self._deadline = context.deadlines.add(
+            context.timeouts.handshake,
+            lambda: self._fail("the bridge did not complete the handshake in time"),
+        )
+        side.handler = self
+
+    def start(self) -> Deferred[list[bytes]]:
+        self.data_received(b"")
+        return self._finished
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            plain_data = self._channel.receive(data)
+        except WireError as error:
+            self._fail(f"the bridge's answer is not one for our key: {error}")
+            return
+        self._side.write_all(self._channel.data_to_send())
+        if self._channel.ready:
+            self._deadline.cancel()
+            self._finished.callback(plain_data)
+
+    def read_ended(self) -> None:
+        self._fail("the bridge closed the connection during the handshake")
+
+    def lost(self) -> None:
+        self._fail("the bridge dropped the connection during the handshake")
+
+    def _fail(self, reason: str) -> None:
+        if not self._finished.called:
+            self._end()
+            self._finished.errback(HandshakeFailed(reason))
+
+    def _cancelled(self, _deferred: Deferred[list[bytes]]) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._deadline.cancel()
+        if not self._side.is_lost:
+            self._side.abort()
+
+
+#: What to say of a failed connection. The exceptions' own texts may name the address.
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ConnectionRefusedError, "connection refused"),
+    (NoRouteError, "no route to it"),
+    (DNSLookupError, "its name cannot be resolved"),
+    (TCPTimedOutError, "timed out"),
+    (ConnectTimeoutError, "timed out"),
+    (TimeoutError, "timed out"),
+)
+
+
+def describe(failure: Failure) -> str:
+    """A failure to connect in a few words, without any address."""
+    for kind, text in _REASONS:
+        if failure.check(kind) is not None:
+            return text
+    error = failure.value
+    if isinstance(error, ConnectError) and error.osError is not None:
+        return f"connecting failed ({error.osError})"
+    if isinstance(error, HandshakeFailed):
+        return str(error)
+    return f"connecting failed ({type(error).__name__})"

@@ -1,0 +1,106 @@
+"""What a server does with a new connection before it knows who is there.
+
+The gate reads, and says nothing, until the bytes verify as the opening of one of the
+enabled wires, or cannot be any of them; bounded in bytes and in time. Whoever does not
+verify is a stranger, however he failed: there is one way out for all of them, so what
+a prober sees does not depend on how close he came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from obfsfte.channel import Channel, Opening
+from obfsfte.errors import NotOurs, WireError
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.side import Side
+
+#: No opening is longer; what is still undecided by then is a stranger's. Bytes.
+MAX_OPENING = 1 << 16
+
+
+class Gate:
+    """Decides for one connection, then calls one of its three ways out, once.
+
+    `on_client(channel, application_bytes)`; `on_stranger(bytes_seen)`; `on_lost()`,
+    when the peer reset the connection before it was decided.
+    """
+
+    def __init__(
+        self,
+        wire: Side,
+        openings: Sequence[Opening],
+        *,
+        deadlines: Deadlines,
+        seconds: float,
+        on_client: Callable[[Channel, list[bytes]], None],
+        on_stranger: Callable[[list[bytes]], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._openings = list(openings)
+        self._seen: list[bytes] = []
+        self._seen_length = 0
+        self._on_client = on_client
+        self._on_stranger = on_stranger
+        self._on_lost = on_lost
+        self._deadline = deadlines.add(seconds, self._stranger)
+        self._wire = wire
+        wire.handler = self
+
+    def data_received(self, data: bytes) -> None:
+        self._seen.append(data)
+        self._seen_length += len(data)
+        for opening in tuple(self._openings):
+            try:
+                channel = opening.feed(data)
+            except NotOurs:
+                self._openings.remove(opening)
+                continue
+            if channel is not None:
+                self._client(channel)
+                return
+        if not self._openings or self._seen_length > MAX_OPENING:
+            self._stranger()
+
+    def read_ended(self) -> None:
+        self._stranger()
+
+    def lost(self) -> None:
+        self._deadline.cancel()
+        self._on_lost()
+
+    def _client(self, channel: Channel) -> None:
+        self._deadline.cancel()
+        try:
+            application_bytes = channel.receive(b"")
+        except WireError:
+            # The opening was good, what came with it was not: cut, as a relay would.
+            self._wire.abort()
+            return
+        self._on_client(channel, application_bytes)
+
+    def _stranger(self) -> None:
+        self._deadline.cancel()
+        self._on_stranger(self._seen)
+
+
+class Swallow:
+    """Where strangers go when there is no fallback: read, never answered, closed late."""
+
+    def __init__(
+        self, wire: Side, *, deadlines: Deadlines, seconds: float, on_lost: Callable[[], None]
+    ) -> None:
+        self._wire = wire
+        self._on_lost = on_lost
+        self._deadline = deadlines.add(seconds, wire.abort)
+        wire.handler = self
+
+    def data_received(self, data: bytes) -> None:
+        """Dropped."""
+
+    def read_ended(self) -> None:
+        """His FIN changes nothing."""
+
+    def lost(self) -> None:
+        self._deadline.cancel()
+        self._on_lost()

@@ -1,0 +1,167 @@
+"""Two transports joined through a channel, each the other's producer and consumer.
+
+```
+   plain transport                                          wire transport
+   ---- data_received --> channel.send --> data_to_send ---- writeSequence -->
+   <--- writeSequence ---- channel.receive <----------------- data_received ---
+```
+
+When one transport's write buffer fills, Twisted pauses the other: nothing is read
+that cannot be delivered, so memory per connection stays bounded however slow a
+reader is.
+
+Each direction ends by itself: end of stream on the one side becomes a half-close of
+the other. When both have ended, both transports are closed. Everything else that ends
+a connection (reset, forged or truncated bytes, timeout) is carried as an abort: a
+stream that was cut short must not look complete. The idle deadline stays until both
+transports are gone, so that a reader who never drains its last bytes cannot hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.logger import Logger
+
+from obfsfte.channel import Channel
+from obfsfte.errors import WireError
+from obfsfte.transport.context import Context
+from obfsfte.transport.side import Side
+
+log = Logger()
+
+
+class Relay:
+    """One connection, from the moment that both transports are there."""
+
+    __slots__ = (
+        "_channel",
+        "_closing",
+        "_connections",
+        "_idle",
+        "_idle_seconds",
+        "_plain",
+        "_plain_ended",
+        "_wire",
+        "_wire_ended",
+    )
+
+    def __init__(self, wire: Side, channel: Channel, plain: Side, context: Context) -> None:
+        self._wire = wire
+        self._plain = plain
+        self._channel = channel
+        self._wire_ended = False  # the peer's stream is complete and passed on
+        self._plain_ended = False  # the application's stream is complete and passed on
+        self._closing = False  # both transports were told to close
+        self._idle_seconds = context.timeouts.idle
+        self._idle = context.deadlines.add(self._idle_seconds, self.abort)
+        self._connections = context.connections
+        self._connections.add(self)
+
+    def start(self, from_wire: Sequence[bytes] = (), from_plain: bytes = b"") -> None:
+        """Join the two, delivering first what arrived before they were joined."""
+        self._wire.handler = _WireEvents(self)
+        self._plain.handler = _PlainEvents(self)
+        if self._wire.is_lost or self._plain.is_lost:
+            self.side_lost()
+            return
+        self._wire.transport.registerProducer(self._plain.transport, True)
+        self._plain.transport.registerProducer(self._wire.transport, True)
+        self._plain.write_all(list(from_wire))
+        if from_plain:
+            self._channel.send(from_plain)
+        self._after_receive()
+        # A FIN that came in an earlier phase is an event that nobody repeats.
+        if self._wire.has_read_ended:
+            self.wire_read_ended()
+        if self._plain.has_read_ended:
+            self.plain_read_ended()
+
+    def wire_received(self, data: bytes) -> None:
+        self._idle.extend(self._idle_seconds)
+        try:
+            plain_data = self._channel.receive(data)
+        except WireError as error:
+            self._broken(error)
+            return
+        self._plain.write_all(plain_data)
+        self._after_receive()
+
+    def wire_read_ended(self) -> None:
+        try:
+            self._channel.receive_eof()
+        except WireError as error:
+            self._broken(error)
+            return
+        self._after_receive()
+        # On a wire whose streams end by record, TCP ends only after both have.
+        if not self._channel.ends_with_fin and not self._plain_ended:
+            self.abort()
+
+    def plain_received(self, data: bytes) -> None:
+        self._idle.extend(self._idle_seconds)
+        self._channel.send(data)
+        self._wire.write_all(self._channel.data_to_send())
+
+    def plain_read_ended(self) -> None:
+        if self._plain_ended or self._closing:
+            return
+        self._plain_ended = True
+        self._channel.close()
+        self._wire.write_all(self._channel.data_to_send())
+        self._wire.transport.unregisterProducer()
+        if self._channel.ends_with_fin:
+            self._wire.half_close()
+        self._close_if_both_ended()
+
+    def abort(self) -> None:
+        """End both sides at once, visibly cut short."""
+        self._closing = True
+        for side in (self._wire, self._plain):
+            if not side.is_lost:
+                side.transport.unregisterProducer()
+                side.abort()
+
+    def side_lost(self) -> None:
+        """A transport is gone: unless all was said, the other is cut too."""
+        if not self._closing:
+            self.abort()
+        if self._wire.is_lost and self._plain.is_lost:
+            self._idle.cancel()
+            self._connections.discard(self)
+
+    def _after_receive(self) -> None:
+        self._wire.write_all(self._channel.data_to_send())
+        if self._channel.peer_closed and not self._wire_ended:
+            self._wire_ended = True
+            self._plain.transport.unregisterProducer()
+            self._plain.half_close()
+            self._close_if_both_ended()
+
+    def _close_if_both_ended(self) -> None:
+        if self._wire_ended and self._plain_ended and not self._closing:
+            self._closing = True
+            self._wire.close()
+            self._plain.close()
+
+    def _broken(self, error: WireError) -> None:
+        log.info("connection cut: {reason}", reason=str(error))
+        self.abort()
+
+
+class _WireEvents:
+    __slots__ = ("data_received", "lost", "read_ended")
+
+    def __init__(self, relay: Relay) -> None:
+        self.data_received = relay.wire_received
+        self.read_ended = relay.wire_read_ended
+        self.lost = relay.side_lost
+
+
+class _PlainEvents:
+    __slots__ = ("data_received", "lost", "read_ended")
+
+    def __init__(self, relay: Relay) -> None:
+        self.data_received = relay.plain_received
+        self.read_ended = relay.plain_read_ended
+        self.lost = relay.side_lost
