@@ -56,11 +56,10 @@ class Deadlines:
             self._sweep_call = None
 
     def _sweep(self) -> None:
-        self._sweep_call = None
         now = self.clock.seconds()
-        passed = [deadline for deadline in self._pending if deadline.at <= now]
-        self._pending.difference_update(passed)
-        if self._pending:
-            self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
-        for deadline in passed:
-            deadline.expire()
+        self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        for deadline in [each for each in self._pending if each.at <= now]:
+            # One that expired just now may have cancelled or extended this one.
+            if deadline in self._pending and deadline.at <= now:
+                self.discard(deadline)
+                deadline.expire()

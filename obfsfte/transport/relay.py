@@ -119,7 +119,6 @@ class Relay:
         self._closing = True
         for side in (self._wire, self._plain):
             if not side.is_lost:
-                side.transport.unregisterProducer()
                 side.abort()
 
     def side_lost(self) -> None:

@@ -1,0 +1,139 @@
+"""Transports and channels for tests of the Twisted layer, without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from obfsfte.errors import AuthenticationFailed, Truncated
+from obfsfte.transport.side import Side
+
+
+class FakeTransport(StringTransport):
+    """A transport whose events a test triggers, with a write buffer limit like TCP's."""
+
+    bufferSize = 2**16  # noqa: N815
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half_closed = False
+        self.aborted = False
+        self.stalled = False  # the peer reads nothing: what is written stays buffered
+
+    def write(self, data: bytes) -> None:
+        if self.disconnecting or self.disconnected:
+            return
+        super().write(data)
+        if self.stalled and len(self.value()) > self.bufferSize and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802
+        self.write(b"".join(data))
+
+    def drain(self) -> bytes:
+        """The peer reads all there is."""
+        data = self.value()
+        self.clear()
+        self.stalled = False
+        if self.producer is not None:
+            self.producer.resumeProducing()
+        return data
+
+    def loseWriteConnection(self) -> None:  # noqa: N802
+        self.half_closed = True
+
+    def abortConnection(self) -> None:  # noqa: N802
+        self.aborted = True
+        super().abortConnection()
+        self.disconnecting = True
+
+
+def connected(side: Side, transport: FakeTransport | None = None) -> FakeTransport:
+    """Give a side its transport."""
+    transport = transport or FakeTransport()
+    transport.protocol = side
+    side.makeConnection(transport)
+    return transport
+
+
+def lose(protocol: Protocol, *, clean: bool = False) -> None:
+    """The transport is gone."""
+    protocol.connectionLost(Failure(ConnectionDone() if clean else ConnectionLost()))
+
+
+class FakeEndpoint:
+    """An endpoint whose connections a test completes or refuses."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[Deferred[Protocol], Factory]] = []
+        self.cancelled = 0
+
+    def connect(self, factory: Factory) -> Deferred[Protocol]:
+        deferred: Deferred[Protocol] = Deferred(self._cancel)
+        self.attempts.append((deferred, factory))
+        return deferred
+
+    def _cancel(self, _deferred: object) -> None:
+        self.cancelled += 1
+
+    def accept(self) -> tuple[Side, FakeTransport]:
+        """Complete the oldest attempt."""
+        deferred, factory = self.attempts.pop(0)
+        side = factory.buildProtocol(None)
+        assert isinstance(side, Side)
+        transport = connected(side)
+        deferred.callback(side)
+        return side, transport
+
+    def refuse(self, error: Exception) -> None:
+        self.attempts.pop(0)[0].errback(Failure(error))
+
+
+class LineChannel:
+    """A channel whose wire is lines: `+text` carries text, `.` ends the stream."""
+
+    ends_with_fin = False
+
+    def __init__(self, ready: bool = True) -> None:
+        self.ready = ready
+        self.peer_closed = False
+        self._incoming = b""
+        self._outgoing: list[bytes] = [] if ready else [b"hello\n"]
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        assert self.ready
+        assert not self._closed
+        self._outgoing.append(b"+" + data + b"\n")
+
+    def receive(self, data: bytes) -> list[bytes]:
+        self._incoming += data
+        *lines, self._incoming = self._incoming.split(b"\n")
+        plain = []
+        for line in lines:
+            if line == b"welcome" and not self.ready:
+                self.ready = True
+            elif line == b".":
+                self.peer_closed = True
+            elif line.startswith(b"+"):
+                plain.append(line[1:])
+            else:
+                raise AuthenticationFailed("no such line")
+        return plain
+
+    def receive_eof(self) -> None:
+        if not self.peer_closed:
+            raise Truncated("no end of stream")
+
+    def data_to_send(self) -> list[bytes]:
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def close(self) -> None:
+        self._closed = True
+        self._outgoing.append(b".\n")

@@ -1,0 +1,125 @@
+"""The client half: dialling, the handshake's limits, and giving up."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.error import ConnectionRefusedError, DNSLookupError
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from obfsfte.channel import Channel
+from obfsfte.transport.client import Bridge, TunnelClientFactory
+from obfsfte.transport.connections import Connections
+from obfsfte.transport.context import Context, Timeouts
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.side import Side
+
+from .fakes import FakeEndpoint, FakeTransport, LineChannel, connected, lose
+
+
+class Client:
+    """One application connection to a client half."""
+
+    def __init__(self, ready: bool = True) -> None:
+        self.clock = Clock()
+        self.endpoint = FakeEndpoint()
+        self.context = Context(
+            Deadlines(self.clock), Connections(), Timeouts(connect=10.0, handshake=20.0)
+        )
+        self.channel: Channel = LineChannel(ready)
+        factory = TunnelClientFactory(Bridge(self.endpoint, lambda: self.channel), self.context)
+        side = factory.buildProtocol(None)
+        assert isinstance(side, Side)
+        self.plain_side = side
+        self.plain: FakeTransport = connected(side)
+
+
+def test_the_application_is_not_read_until_the_bridge_is_there() -> None:
+    client = Client()
+    assert client.plain.producerState == "paused"
+    _, wire = client.endpoint.accept()
+    assert client.plain.producerState == "producing"
+    client.plain_side.dataReceived(b"hi")
+    assert wire.value() == b"+hi\n"
+
+
+def test_the_application_is_not_read_until_the_handshake_is_done() -> None:
+    client = Client(ready=False)
+    wire_side, wire = client.endpoint.accept()
+    assert wire.value() == b"hello\n"
+    assert client.plain.producerState == "paused"
+    wire_side.dataReceived(b"welcome\n+first\n")
+    assert client.plain.producerState == "producing"
+    assert client.plain.value() == b"first"
+
+
+def test_a_refused_connection_cuts_the_application_with_one_line() -> None:
+    client = Client()
+    with capturedLogs() as events:
+        client.endpoint.refuse(ConnectionRefusedError())
+    assert client.plain.aborted
+    assert [event["reason"] for event in events] == ["connection refused"]
+    lose(client.plain_side)
+    assert len(client.context.connections) == 0
+
+
+def test_no_line_names_the_address() -> None:
+    client = Client()
+    with capturedLogs() as events:
+        client.endpoint.refuse(DNSLookupError("no results for bridge.example"))
+    assert "bridge.example" not in repr([event["reason"] for event in events])
+
+
+def test_connecting_has_a_limit() -> None:
+    client = Client()
+    client.clock.pump([1.0] * 11)
+    assert client.plain.aborted
+    assert client.endpoint.cancelled == 1
+    assert len(client.context.connections) == 0
+
+
+@pytest.mark.parametrize("how", ["silence", "garbage", "fin", "reset"])
+def test_a_handshake_that_fails_cuts_both(how: str) -> None:
+    client = Client(ready=False)
+    wire_side, wire = client.endpoint.accept()
+    with capturedLogs() as events:
+        match how:
+            case "silence":
+                client.clock.pump([1.0] * 22)
+            case "garbage":
+                wire_side.dataReceived(b"HTTP/1.1 400 Bad Request\n")
+            case "fin":
+                wire_side.readConnectionLost()
+            case "reset":
+                lose(wire_side)
+    assert client.plain.aborted
+    assert wire.aborted or how == "reset"
+    assert len(events) == 1
+    assert len(client.context.connections) == 0
+    assert client.clock.getDelayedCalls() == []
+
+
+def test_an_application_that_leaves_while_dialling_is_not_dialled_for() -> None:
+    client = Client()
+    lose(client.plain_side)
+    assert client.endpoint.cancelled == 1
+    assert len(client.context.connections) == 0
+    assert client.clock.getDelayedCalls() == []
+
+
+def test_an_application_that_leaves_during_the_handshake() -> None:
+    client = Client(ready=False)
+    _, wire = client.endpoint.accept()
+    lose(client.plain_side)
+    assert wire.aborted
+    assert client.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("phase", ["dialling", "handshake", "relay"])
+def test_every_phase_can_be_aborted(phase: str) -> None:
+    client = Client(ready=phase == "relay")
+    if phase != "dialling":
+        _, wire = client.endpoint.accept()
+    client.context.connections.abort_all()
+    assert client.plain.aborted
+    assert phase == "dialling" or wire.aborted

@@ -1,0 +1,137 @@
+"""The gate: who is let in, who is turned away, and that nobody is answered."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.task import Clock
+
+from obfsfte.channel import Channel
+from obfsfte.errors import NotOurs
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.gate import MAX_OPENING, Gate, Swallow
+from obfsfte.transport.side import Side
+
+from .fakes import FakeTransport, LineChannel, connected, lose
+
+
+class WordOpening:
+    """An opening that is one word and a line end."""
+
+    def __init__(self, word: bytes) -> None:
+        self._expected = word + b"\n"
+        self._seen = b""
+        self.refused = False
+
+    def feed(self, data: bytes) -> Channel | None:
+        assert not self.refused, "fed again after NotOurs"
+        self._seen += data
+        head = self._seen[: len(self._expected)]
+        if not self._expected.startswith(head):
+            self.refused = True
+            raise NotOurs("another word")
+        if head != self._expected:
+            return None
+        channel = LineChannel()
+        rest = self._seen[len(head) :]
+        channel.receive = _once(channel.receive, rest)  # type: ignore[method-assign]
+        return channel
+
+
+def _once(receive, rest):  # type: ignore[no-untyped-def]
+    """Give `rest` with the first call."""
+    pending = [rest]
+    return lambda data: receive((pending.pop() if pending else b"") + data)
+
+
+class Visit:
+    """A connection at a gate."""
+
+    def __init__(self, *words: bytes) -> None:
+        self.clock = Clock()
+        self.side = Side()
+        self.transport: FakeTransport = connected(self.side)
+        self.clients: list[list[bytes]] = []
+        self.strangers: list[list[bytes]] = []
+        self.lost = 0
+        Gate(
+            self.side,
+            [WordOpening(word) for word in words or (b"sesame", b"please")],
+            deadlines=Deadlines(self.clock),
+            seconds=30.0,
+            on_client=lambda channel, plain: self.clients.append(plain),
+            on_stranger=self.strangers.append,
+            on_lost=self._count_lost,
+        )
+
+    def _count_lost(self) -> None:
+        self.lost += 1
+
+
+@pytest.mark.parametrize("word", [b"sesame", b"please"])
+def test_any_enabled_opening_is_let_in_with_what_came_along(word: bytes) -> None:
+    visit = Visit()
+    for byte in word:
+        visit.side.dataReceived(bytes([byte]))
+    visit.side.dataReceived(b"\n+early\n")
+    assert visit.clients == [[b"early"]]
+    assert visit.strangers == []
+    assert visit.clock.getDelayedCalls() == []
+
+
+def test_a_stranger_is_known_at_the_first_impossible_byte_with_all_he_said() -> None:
+    visit = Visit()
+    visit.side.dataReceived(b"ses")
+    visit.side.dataReceived(b"t")
+    assert [b"".join(seen) for seen in visit.strangers] == [b"sest"]
+    assert visit.clients == []
+
+
+def test_a_slow_stranger_is_one_when_the_time_is_up() -> None:
+    visit = Visit()
+    visit.side.dataReceived(b"s")
+    visit.clock.pump([1.0] * 32)
+    assert [b"".join(seen) for seen in visit.strangers] == [b"s"]
+
+
+def test_a_silent_stranger_who_half_closes() -> None:
+    visit = Visit()
+    visit.side.readConnectionLost()
+    assert visit.strangers == [[]]
+
+
+def test_undecided_bytes_are_bounded() -> None:
+    visit = Visit(b"x" * (2 * MAX_OPENING))
+    visit.side.dataReceived(b"x" * MAX_OPENING)
+    assert visit.strangers == []
+    visit.side.dataReceived(b"x")
+    assert len(visit.strangers) == 1
+
+
+def test_a_reset_is_nobody() -> None:
+    visit = Visit()
+    lose(visit.side)
+    assert (visit.lost, visit.strangers, visit.clock.getDelayedCalls()) == (1, [], [])
+
+
+def test_forged_bytes_behind_a_good_opening_are_cut() -> None:
+    visit = Visit()
+    visit.side.dataReceived(b"sesame\nforged\n")
+    assert visit.transport.aborted
+    assert visit.clients == visit.strangers == []
+
+
+def test_a_swallowed_stranger_is_never_answered_and_closed_when_patience_ends() -> None:
+    clock, side, lost = Clock(), Side(), []
+    transport = connected(side)
+    Swallow(side, deadlines=Deadlines(clock), seconds=40.0, on_lost=lambda: lost.append(True))
+    for _ in range(39):
+        side.dataReceived(b"knock" * 1000)
+        clock.advance(1.0)
+    side.readConnectionLost()
+    assert not transport.disconnecting
+    clock.pump([1.0] * 3)
+    assert transport.aborted
+    assert transport.value() == b""
+    lose(side)
+    assert lost == [True]
+    assert clock.getDelayedCalls() == []

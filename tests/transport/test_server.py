@@ -1,0 +1,137 @@
+"""The server half: from the gate to the target, to the fallback, or to nowhere."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from obfsfte.transport.connections import Connections
+from obfsfte.transport.context import Context, Timeouts
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.side import Side
+
+from .fakes import FakeEndpoint, FakeTransport, connected, lose
+from .test_gate import WordOpening
+
+
+class Server:
+    """One connection to a server half."""
+
+    def __init__(self, fallback: bool = False) -> None:
+        self.clock = Clock()
+        self.target = FakeEndpoint()
+        self.fallback = FakeEndpoint() if fallback else None
+        self.context = Context(
+            Deadlines(self.clock), Connections(), Timeouts(connect=10.0, handshake=20.0)
+        )
+        self.asked_for: list[object] = []
+        site = Site(
+            openings=lambda: [WordOpening(b"sesame")],
+            target=self._target,
+            fallback=self.fallback,
+            patience=lambda: 60.0,
+        )
+        side = TunnelServerFactory(site, self.context).buildProtocol(None)
+        assert isinstance(side, Side)
+        self.wire_side = side
+        self.wire: FakeTransport = connected(side)
+
+    def _target(self, address: object) -> FakeEndpoint:
+        self.asked_for.append(address)
+        return self.target
+
+
+def test_a_client_reaches_the_target_with_what_he_said() -> None:
+    server = Server()
+    server.wire_side.dataReceived(b"sesame\n+one\n")
+    assert server.wire.producerState == "paused"
+    assert server.asked_for == [server.wire.getPeer()]
+    target_side, target = server.target.accept()
+    assert server.wire.producerState == "producing"
+    server.wire_side.dataReceived(b"+two\n")
+    assert target.value() == b"onetwo"
+    target_side.dataReceived(b"answer")
+    assert server.wire.value() == b"+answer\n"
+
+
+def test_an_unreachable_target_costs_the_connection_and_one_line() -> None:
+    server = Server()
+    with capturedLogs() as events:
+        server.wire_side.dataReceived(b"sesame\n")
+        server.target.refuse(ConnectionRefusedError())
+    assert server.wire.aborted
+    assert [event["reason"] for event in events] == ["connection refused"]
+    assert len(server.context.connections) == 0
+
+
+def test_connecting_to_the_target_has_a_limit() -> None:
+    server = Server()
+    server.wire_side.dataReceived(b"sesame\n")
+    server.clock.pump([1.0] * 11)
+    assert server.wire.aborted
+
+
+def test_a_stranger_is_joined_to_the_fallback_byte_for_byte() -> None:
+    server = Server(fallback=True)
+    server.wire_side.dataReceived(b"se")
+    server.wire_side.dataReceived(b"rvus\r\n")
+    assert server.fallback is not None
+    site_side, site = server.fallback.accept()
+    server.wire_side.dataReceived(b"\xff\x00")
+    assert site.value() == b"servus\r\n\xff\x00"
+    site_side.dataReceived(b"HTTP/1.1 400\r\n")
+    assert server.wire.value() == b"HTTP/1.1 400\r\n"
+    site_side.readConnectionLost()
+    assert server.wire.half_closed
+
+
+def test_a_stranger_who_half_closed_first_is_half_closed_at_the_fallback() -> None:
+    server = Server(fallback=True)
+    server.wire_side.dataReceived(b"ses")
+    server.wire_side.readConnectionLost()
+    assert server.fallback is not None
+    _, site = server.fallback.accept()
+    assert site.value() == b"ses"
+    assert site.half_closed
+
+
+def test_a_stranger_without_a_fallback_is_swallowed() -> None:
+    server = Server()
+    with capturedLogs() as events:
+        server.wire_side.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+        server.wire_side.dataReceived(b"more" * 10000)
+        server.clock.pump([1.0] * 59)
+        assert not server.wire.disconnecting
+        server.clock.pump([1.0] * 3)
+    assert server.wire.aborted
+    assert server.wire.value() == b""
+    assert events == []
+    lose(server.wire_side)
+    assert len(server.context.connections) == 0
+    assert server.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("phase", ["gate", "swallowed", "dialling", "relay"])
+def test_every_phase_can_be_aborted(phase: str) -> None:
+    server = Server()
+    if phase == "swallowed":
+        server.wire_side.dataReceived(b"x")
+    elif phase != "gate":
+        server.wire_side.dataReceived(b"sesame\n")
+    if phase == "relay":
+        server.target.accept()
+    server.context.connections.abort_all()
+    assert server.wire.aborted
+    lose(server.wire_side)
+    assert len(server.context.connections) == (1 if phase == "relay" else 0)
+
+
+def test_a_client_who_leaves_while_the_target_is_dialled() -> None:
+    server = Server()
+    server.wire_side.dataReceived(b"sesame\n")
+    lose(server.wire_side)
+    assert server.target.cancelled == 1
+    assert len(server.context.connections) == 0
