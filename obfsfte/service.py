@@ -12,13 +12,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
+    IAddress,
     IListeningPort,
     IProtocolFactory,
     IStreamClientEndpoint,
@@ -29,13 +29,13 @@ from twisted.python.failure import Failure
 
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.channel import Channel, Opening
-from obfsfte.classic import ClassicKey, ClassicOpening, Release
 from obfsfte.errors import ConfigError
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.wires import ServerWire
 
 log = Logger()
 
@@ -129,21 +129,6 @@ def _describe(address: object) -> str:
     return str(address)
 
 
-@attrs.frozen
-class ClassicServing:
-    """The classic wire at a server: which releases' formats it takes, with which key."""
-
-    releases: Sequence[Release]
-    key: ClassicKey
-
-    def compile(self) -> None:
-        """Build the languages before the first connection needs them."""
-        self.opening()
-
-    def opening(self) -> Opening:
-        return ClassicOpening(self.releases, self.key)
-
-
 def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     """A listening place. Raises ConfigError."""
     try:
@@ -176,7 +161,7 @@ def client_service(
     drain_seconds: float = DRAIN_SECONDS,
 ) -> TunnelService:
     """The client half: applications connect to `listen`, covertext leaves by `connect`."""
-    context = _context(reactor, timeouts)
+    context = make_context(reactor, timeouts)
     factory = TunnelClientFactory(Bridge(connect, open_channel), context)
     endpoint = server_endpoint(reactor, listen)
     return TunnelService("client half", endpoint, listen, factory, context, drain_seconds)
@@ -192,25 +177,36 @@ def server_service(
     *,
     listen: str,
     target: str,
-    classic: ClassicServing,
+    wires: Sequence[ServerWire],
+    fallback: str | None = None,
     timeouts: Timeouts | None = None,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> TunnelService:
     """The server half: covertext arrives at `listen`, `target` gets what it carried."""
-    context = _context(reactor, timeouts)
+    context = make_context(reactor, timeouts)
     target_endpoint = client_endpoint(reactor, target)
-    classic.compile()
-    patience = random.SystemRandom()
-    site = Site(
-        openings=lambda: [classic.opening()],
-        target=lambda _address: target_endpoint,
-        fallback=None,
-        patience=lambda: patience.uniform(*_PATIENCE),
-    )
+    fallback_endpoint = None if fallback is None else client_endpoint(reactor, fallback)
+    site = make_site(wires, lambda _address: target_endpoint, fallback_endpoint)
     endpoint = server_endpoint(reactor, listen)
     factory = TunnelServerFactory(site, context)
     return TunnelService("server half", endpoint, listen, factory, context, drain_seconds)
 
 
-def _context(reactor: Any, timeouts: Timeouts | None) -> Context:
+def make_site(
+    wires: Sequence[ServerWire],
+    target: Callable[[IAddress], IStreamClientEndpoint],
+    fallback: IStreamClientEndpoint | None,
+) -> Site:
+    """A server's site. Compiles the languages of its wires, before a connection needs them."""
+
+    def openings() -> list[Opening]:
+        return [wire.opening() for wire in wires]
+
+    openings()
+    patience = random.SystemRandom()
+    return Site(openings, target, fallback, lambda: patience.uniform(*_PATIENCE))
+
+
+def make_context(reactor: Any, timeouts: Timeouts | None = None) -> Context:
+    """What one service's connections share."""
     return Context(Deadlines(reactor), Connections(), timeouts or Timeouts())

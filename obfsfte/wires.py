@@ -1,46 +1,65 @@
-"""Which wire a set of arguments asks for, as a maker of channels or openings.
+"""Which wire a set of arguments asks for, as makers of channels and of openings.
 
 The arguments are those of a bridge line (`key=value`), whether they came from torrc
-through SOCKS, from `--bridge`, or from options of a command.
+through SOCKS or from `--bridge`. One with `cert=` gets a session; one without it, classic.
 
-| argument | for | meaning |
+| argument | wire | meaning |
 | --- | --- | --- |
-| `format` | classic | pair of languages, such as `manual-http`; the default |
-| `release` | classic | fteproxy's definitions file that has them |
+| `cert` | session | the bridge's public key and secret |
+| `cover` | session | name of the cover; the default is `DEFAULT_COVER` |
+| others | session | the cover's own parameters |
+| `format` | classic | pair of languages; the default is `DEFAULT_FORMAT` |
+| `release` | classic | fteproxy's release of languages that has the pair |
 | `key` | classic | 64 hexadecimal characters; without it, fteproxy's public key |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from random import Random, SystemRandom
 
-from obfsfte.channel import Channel
+import attrs
+
+from obfsfte.channel import Channel, Opening
 from obfsfte.classic import (
     DEFAULT_KEY,
     DEFAULT_RELEASE,
     ClassicClient,
     ClassicKey,
+    ClassicOpening,
     Release,
     find_release,
 )
+from obfsfte.covers.catalogue import Catalogue
 from obfsfte.errors import ConfigError
+from obfsfte.session.keys import BridgeKeys, Cert
+from obfsfte.session.replay import ReplayCheck
+from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
 
+DEFAULT_COVER = "sentences"
 DEFAULT_FORMAT = "manual-http"
 
-_CLASSIC_ARGUMENTS = frozenset({"format", "release", "key"})
+_CLASSIC_ARGUMENTS = ("format", "release", "key")
+
+#: Unix time in seconds.
+Now = Callable[[], int]
 
 
-def client_wire(arguments: Mapping[str, str]) -> Callable[[], Channel]:
+def client_wire(
+    arguments: Mapping[str, str], catalogue: Catalogue, now: Now
+) -> Callable[[], Channel]:
     """A maker of one client channel per connection, for a bridge line's arguments.
 
-    Raises ConfigError naming the argument that cannot be used, never its value.
+    Raises ConfigError naming the argument that cannot be used, never a secret.
     """
-    unknown = sorted(arguments.keys() - _CLASSIC_ARGUMENTS)
-    if unknown:
-        raise ConfigError(
-            f"unknown bridge argument {unknown[0]}=: choose from "
-            + ", ".join(f"{name}=" for name in sorted(_CLASSIC_ARGUMENTS))
-        )
+    if "cert" in arguments:
+        return _session_client_wire(arguments, catalogue, now)
+    for name in arguments:
+        if name not in _CLASSIC_ARGUMENTS:
+            raise ConfigError(
+                f"bridge argument {name}= needs cert=; without that the wire is classic, and "
+                f"knows {', '.join(f'{known}=' for known in _CLASSIC_ARGUMENTS)}"
+            )
     key = ClassicKey.from_hex(arguments["key"]) if "key" in arguments else DEFAULT_KEY
     release = find_release(arguments.get("release", DEFAULT_RELEASE.name))
     return classic_client_wire(release, arguments.get("format", DEFAULT_FORMAT), key)
@@ -53,3 +72,42 @@ def classic_client_wire(release: Release, pair_name: str, key: ClassicKey) -> Ca
     request.language()
     response.language()
     return lambda: ClassicClient(request, response, key)
+
+
+def _session_client_wire(
+    arguments: Mapping[str, str], catalogue: Catalogue, now: Now
+) -> Callable[[], Channel]:
+    parameters = dict(arguments)
+    cert = Cert.parse(parameters.pop("cert"))
+    choice = CoverChoice(catalogue.get(parameters.pop("cover", DEFAULT_COVER)), parameters)
+    choice.prologue()  # refuses what the cover cannot use
+    random = SystemRandom()
+    return lambda: SessionClient(choice, cert, now(), random)
+
+
+@attrs.frozen
+class SessionWire:
+    """Sessions at a server: one bridge's keys, in one cover."""
+
+    choice: CoverChoice
+    keys: BridgeKeys
+    seen: ReplayCheck
+    now: Now
+    random: Random = attrs.field(factory=SystemRandom)
+
+    def opening(self) -> Opening:
+        return SessionOpening(self.choice, self.keys, self.seen, self.now, self.random)
+
+
+@attrs.frozen
+class ClassicWire:
+    """The classic wire at a server: which releases' formats it takes, with which key."""
+
+    releases: Sequence[Release]
+    key: ClassicKey
+
+    def opening(self) -> Opening:
+        return ClassicOpening(self.releases, self.key)
+
+
+ServerWire = SessionWire | ClassicWire

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from twisted.python import usage
 
@@ -10,6 +11,7 @@ from obfsfte import service
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.classic import DEFAULT_RELEASE, find_release
 from obfsfte.commands import options as shared
+from obfsfte.covers.catalogue import Catalogue
 from obfsfte.transport.context import Timeouts
 from obfsfte.wires import DEFAULT_FORMAT, classic_client_wire, client_wire
 
@@ -37,13 +39,7 @@ class Options(shared.Options):
             "With --classic: 64 hexadecimal characters, the same at both halves.",
         ],
         ["format", "f", DEFAULT_FORMAT, "With --classic: the pair of languages."],
-        [
-            "release",
-            None,
-            DEFAULT_RELEASE.name,
-            "With --classic: the release that has them.",
-            shared.coerced(find_release),
-        ],
+        ["release", None, DEFAULT_RELEASE.name, "With --classic: the release that has them."],
         [
             "connect-timeout",
             None,
@@ -76,11 +72,11 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
     if line is not None:
-        open_channel = client_wire(line.arguments)
+        open_channel = client_wire(line.arguments, Catalogue(), lambda: int(time.time()))
         connect = service.bridge_endpoint(reactor, line)
     else:
         key = shared.classic_key(options["key-file"])
-        open_channel = classic_client_wire(options["release"], options["format"], key)
+        open_channel = classic_client_wire(find_release(options["release"]), options["format"], key)
     if options["connect"] is not None:
         connect = service.client_endpoint(reactor, options["connect"])
     return service.client_service(

@@ -8,6 +8,7 @@ from twisted.python import usage
 
 from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
 from obfsfte.commands import options as shared
+from obfsfte.commands.running import log_to
 from obfsfte.errors import ConfigError
 from obfsfte.regular import Language
 
@@ -21,13 +22,7 @@ def _length(text: str) -> int:
 class CodingOptions(shared.Options):
     optParameters = [
         ["format", "f", None, "A language of a release, such as manual-http-request."],
-        [
-            "release",
-            None,
-            DEFAULT_RELEASE.name,
-            "The release that has it.",
-            shared.coerced(find_release),
-        ],
+        ["release", None, DEFAULT_RELEASE.name, "The release that has it."],
         ["pattern", "p", None, "A language of your own: a regular expression of Python's re."],
         ["length", "n", None, "With --pattern: bytes of each string.", shared.coerced(_length)],
         ["key-file", "k", None, "64 hexadecimal characters; without it, fteproxy's public key."],
@@ -40,13 +35,14 @@ class CodingOptions(shared.Options):
             raise usage.UsageError("takes --pattern and --length together")
 
     def key(self) -> ClassicKey:
+        log_to(sys.stderr)
         return shared.classic_key(self["key-file"])
 
 
 def make_language(options: CodingOptions) -> Language:
     """The language that the options name. Raises ConfigError."""
     if options["format"] is not None:
-        language: Language = options["release"].format(options["format"]).language()
+        language: Language = find_release(options["release"]).format(options["format"]).language()
         return language
     return Language(options["pattern"].encode("utf-8", "surrogateescape"), options["length"])
 

@@ -42,6 +42,7 @@ def _megabytes(text: str) -> int:
 
 class Options(shared.Options):
     synopsis = "Usage: obfsfte demo [--megabytes N]"
+    longdesc = "Moves data through both halves on this machine, and shows what was seen between."
     optParameters = [
         ["megabytes", None, 64, "How much to move each way.", shared.coerced(_megabytes)],
     ]

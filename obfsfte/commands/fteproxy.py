@@ -15,7 +15,7 @@ from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, ClassicKey, find_relea
 from obfsfte.commands import options as shared
 from obfsfte.commands.pidfile import PidFile
 from obfsfte.errors import ConfigError
-from obfsfte.wires import DEFAULT_FORMAT, classic_client_wire
+from obfsfte.wires import DEFAULT_FORMAT, ClassicWire, classic_client_wire
 
 
 def _port(text: str) -> int:
@@ -32,6 +32,7 @@ def _mode(text: str) -> str:
 
 class Options(shared.Options):
     synopsis = "Usage: obfsfte fteproxy --mode (client|server) [OPTIONS]"
+    longdesc = "Either half on fteproxy's wire; the other one may be fteproxy itself."
     optParameters = [
         ["mode", None, "client", "Relay mode: client or server.", shared.coerced(_mode)],
         ["client_ip", None, "127.0.0.1", "Where the client half listens: address."],
@@ -42,13 +43,7 @@ class Options(shared.Options):
         ["proxy_port", None, 8081, "Where the server half delivers: port.", shared.coerced(_port)],
         ["upstream-format", None, None, "Client-to-server language."],
         ["downstream-format", None, None, "Server-to-client language."],
-        [
-            "release",
-            None,
-            DEFAULT_RELEASE.name,
-            "Release of the languages, as YYYYMMDD.",
-            shared.coerced(find_release),
-        ],
+        ["release", None, DEFAULT_RELEASE.name, "Release of the languages, as YYYYMMDD."],
         [
             "key",
             None,
@@ -69,7 +64,7 @@ class Options(shared.Options):
 
     def pair_name(self) -> str:
         """The one pair that both formats are of. Raises ConfigError."""
-        release = self["release"]
+        release = find_release(self["release"])
         upstream, downstream = self["upstream-format"], self["downstream-format"]
         if upstream is None:
             upstream = (
@@ -97,13 +92,13 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
             reactor,
             listen=_listen(options["server_ip"], options["server_port"]),
             target=_place(options["proxy_ip"], options["proxy_port"]),
-            classic=service.ClassicServing((options["release"],), key),
+            wires=[ClassicWire((find_release(options["release"]),), key)],
         )
     return service.client_service(
         reactor,
         listen=_listen(options["client_ip"], options["client_port"]),
         connect=service.client_endpoint(reactor, server_place),
-        open_channel=classic_client_wire(options["release"], pair_name, key),
+        open_channel=classic_client_wire(find_release(options["release"]), pair_name, key),
     )
 
 

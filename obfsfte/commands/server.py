@@ -9,6 +9,7 @@ from twisted.python import usage
 from obfsfte import service
 from obfsfte.commands import options as shared
 from obfsfte.transport.context import Timeouts
+from obfsfte.wires import ClassicWire
 
 
 class Options(shared.Options):
@@ -50,7 +51,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         reactor,
         listen=options["listen"],
         target=options["target"],
-        classic=service.ClassicServing(releases, shared.classic_key(options["key-file"])),
+        wires=[ClassicWire(releases, shared.classic_key(options["key-file"]))],
         timeouts=Timeouts(idle=options["idle-timeout"]),
     )
 

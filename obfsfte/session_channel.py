@@ -1,0 +1,185 @@
+"""A channel that is a session in a cover: handshake, then records, as cover messages.
+
+```
+ application bytes -> records (session) -> cover messages (cover) -> wire bytes
+```
+
+The client's hello is the cover's opening message. The server's is the first message of
+the answer; until it has come the client may not send, and after it both ends may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import urandom
+from random import Random
+
+import attrs
+
+from obfsfte.covers.cover import Cover, Definition
+from obfsfte.errors import NotOurs, Truncated
+from obfsfte.session.handshake import (
+    MIN_HELLO,
+    AcceptedHello,
+    ClientHandshake,
+    ServerHandshake,
+    Session,
+    session_prologue,
+)
+from obfsfte.session.keys import BridgeKeys, Cert, RandomBytes
+from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
+from obfsfte.session.replay import ReplayCheck
+
+
+@attrs.frozen
+class CoverChoice:
+    """A cover's definition, and the bridge line's parameters for it."""
+
+    definition: Definition
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+    def prologue(self) -> bytes:
+        """What both ends must agree on. Raises ConfigError for parameters it cannot use."""
+        fingerprint = self.definition.fingerprint(self.parameters)
+        return session_prologue(self.definition.name, fingerprint)
+
+
+class SessionChannel:
+    """An established session in its cover; an `obfsfte.channel.Channel`."""
+
+    __slots__ = ("_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
+
+    ends_with_fin = False
+
+    _sealer: Sealer
+    _opener: Opener
+
+    def __init__(self, cover: Cover) -> None:
+        self.ready = False
+        self.peer_closed = False
+        self._cover = cover
+        self._outgoing: list[bytes] = []
+
+    def _establish(self, session: Session) -> None:
+        self._sealer = session.sealer
+        self._opener = session.opener
+        self.ready = True
+
+    def send(self, data: bytes) -> None:
+        """Carry application bytes, in records of the sizes that the cover likes best."""
+        view = memoryview(data)
+        while view:
+            size = self._cover.record_size(len(view) + OVERHEAD)
+            room = size - OVERHEAD
+            self._seal(RecordType.DATA, view[:room], size)
+            view = view[room:]
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Application bytes of the records that `data` completes.
+
+        Raises AuthenticationFailed or another WireError; then nothing of this call counts.
+        """
+        return self._open(self._cover.unwrap(data))
+
+    def receive_eof(self) -> None:
+        """The wire ended. Raises Truncated unless the end of the peer's stream has come."""
+        if not self.peer_closed or not self._cover.at_boundary:
+            raise Truncated("the wire ended before the stream did")
+
+    def data_to_send(self) -> list[bytes]:
+        """Wire bytes to write now."""
+        outgoing, self._outgoing = self._outgoing, []
+        return self._cover.data_to_send() + outgoing
+
+    def close(self) -> None:
+        """End our stream, with a record that says so."""
+        self._seal(RecordType.END, b"", self._cover.record_size(OVERHEAD))
+
+    def _seal(self, kind: RecordType, payload: bytes | memoryview, size: int) -> None:
+        self._outgoing += self._cover.wrap(self._sealer.seal(kind, payload, size))
+
+    def _open(self, records: list[bytes]) -> list[bytes]:
+        plain = []
+        for record in records:
+            kind, payload = self._opener.open(record)
+            if kind is RecordType.END:
+                self.peer_closed = True
+            elif payload:
+                plain.append(payload)
+        return plain
+
+
+class SessionClient(SessionChannel):
+    """The client's end. Its hello is in `data_to_send` from the beginning."""
+
+    __slots__ = ("_handshake", "peer_time")
+
+    def __init__(
+        self,
+        choice: CoverChoice,
+        cert: Cert,
+        now: int,
+        random: Random,
+        random_bytes: RandomBytes = urandom,
+    ) -> None:
+        greeting = choice.definition.client(choice.parameters, random)
+        self._handshake = ClientHandshake(cert, choice.prologue(), now, random_bytes)
+        hello = self._handshake.hello(greeting.record_size(MIN_HELLO))
+        keys = self._handshake.cover_keys
+        super().__init__(greeting.begin(hello, keys.upstream, keys.downstream))
+        #: Unix time at the bridge when it answered; None before.
+        self.peer_time: int | None = None
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """As `SessionChannel.receive`; the first record is the bridge's hello."""
+        records = self._cover.unwrap(data)
+        if not self.ready and records:
+            session = self._handshake.receive(records.pop(0))
+            self.peer_time = session.peer_time
+            self._establish(session)
+        return self._open(records)
+
+
+class SessionServer(SessionChannel):
+    """The server's end. Its hello is in `data_to_send` from the beginning."""
+
+    __slots__ = ()
+
+    def __init__(self, accepted: AcceptedHello, cover: Cover) -> None:
+        super().__init__(cover)
+        hello, session = accepted.answer(cover.record_size(MIN_HELLO))
+        self._outgoing += cover.wrap(hello)
+        self._establish(session)
+
+
+class SessionOpening:
+    """What a session's client says first, at the server; an `obfsfte.channel.Opening`.
+
+    `now` gives unix time; it is asked once, when a hello is complete.
+    """
+
+    def __init__(
+        self,
+        choice: CoverChoice,
+        keys: BridgeKeys,
+        seen: ReplayCheck,
+        now: Callable[[], int],
+        random: Random,
+        random_bytes: RandomBytes = urandom,
+    ) -> None:
+        self._opening = choice.definition.opening(choice.parameters, random)
+        self._handshake = ServerHandshake(keys, choice.prologue(), seen, random_bytes)
+        self._now = now
+
+    def feed(self, data: bytes) -> SessionChannel | None:
+        """The channel once a hello verifies; its own hello is then in `data_to_send`."""
+        for hello in self._opening.feed(data):
+            try:
+                accepted = self._handshake.receive(hello.record, self._now())
+            except NotOurs:
+                continue
+            keys = accepted.cover_keys
+            return SessionServer(accepted, hello.accept(keys.upstream, keys.downstream))
+        if not self._opening.possible:
+            raise NotOurs("no hello of this bridge in this cover")
+        return None
