@@ -27,7 +27,6 @@ import hmac
 import ipaddress
 import secrets
 import struct
-from collections.abc import Callable
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
@@ -40,7 +39,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from obfsfte.transport.preface import connect_with_preface
+from obfsfte.transport.preface import Preface, connect_with_preface
 
 COOKIE_HEADER = b"! Extended ORPort Auth Cookie !\x0a"
 COOKIE_LENGTH = 32
@@ -65,8 +64,8 @@ class ExtORPortError(Exception):
     """Tor's Extended ORPort cannot be used; the message is for the bridge's operator."""
 
 
-class ExtORPort:
-    """Our end of one connection to the Extended ORPort, a `preface.Preface`.
+class ExtORPort(Preface):
+    """Our end of one connection to the Extended ORPort. Raises ExtORPortError.
 
     `cookie`: the 32 secret bytes. `nonce`: 32 fresh random ones. `user_address`: what
     `format_user_address` gave; None if it is not known, and then tor is told nothing.
@@ -75,37 +74,14 @@ class ExtORPort:
     def __init__(
         self, cookie: bytes, nonce: bytes, transport_name: str, user_address: str | None
     ) -> None:
-        self.done = False
+        super().__init__(self._read_types)
         self._cookie = cookie
         self._nonce = nonce
         self._transport_name = transport_name
         self._user_address = user_address
-        self._received = bytearray()
-        self._to_send = bytearray()
-        self._step: Callable[[], bool] = self._read_types
 
-    def receive(self, data: bytes) -> None:
-        """Raises ExtORPortError."""
-        if not data:
-            raise ExtORPortError("tor closed the connection to its ExtORPort in the handshake")
-        self._received += data
-        while not self.done and self._step():
-            pass
-
-    def data_to_send(self) -> bytes:
-        data = bytes(self._to_send)
-        self._to_send.clear()
-        return data
-
-    def leftover(self) -> bytes:
-        return bytes(self._received)
-
-    def _take(self, count: int) -> bytes | None:
-        if len(self._received) < count:
-            return None
-        taken = bytes(self._received[:count])
-        del self._received[:count]
-        return taken
+    def hung_up(self) -> ExtORPortError:
+        return ExtORPortError("tor closed the connection to its ExtORPort in the handshake")
 
     def _read_types(self) -> bool:
         end = self._received.find(0)

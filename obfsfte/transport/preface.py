@@ -10,7 +10,8 @@ Proxies and tor's ExtORPort both want to be talked to first. A preface is sans-I
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import NoProtocol, TimeoutError
@@ -22,28 +23,56 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory
-from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from obfsfte.transport.side import abort_transport
 
 
-class Preface(Protocol):
-    """The client's end of a short exchange. Bytes may be split in any way."""
+class Preface:
+    """The client's end of a short exchange, sans-I/O. Bytes may be split in any way.
 
-    #: True once the exchange has succeeded.
-    done: bool
+    A subclass begins with the `step` that it was made with. A step looks at the bytes
+    received, takes a whole message and queues the answer, or leaves them and returns
+    False until there are more. It raises what `connect` shall fail with.
+    """
+
+    def __init__(self, step: Callable[[], bool]) -> None:
+        self.done = False
+        self._step = step
+        self._received = bytearray()
+        self._to_send = bytearray()
 
     def receive(self, data: bytes) -> None:
         """Take bytes; b"" says that the peer hung up. Raises when it cannot succeed."""
+        if not data:
+            raise self.hung_up()
+        self._received += data
+        while not self.done and self._step():
+            pass
+
+    def hung_up(self) -> Exception:
+        """What has failed when the peer hangs up before it is done."""
+        raise NotImplementedError
 
     def data_to_send(self) -> bytes:
         """Bytes to write now: at the start, and after every `receive`."""
+        data = bytes(self._to_send)
+        self._to_send.clear()
+        return data
 
     def leftover(self) -> bytes:
         """Once done, the bytes that came after the exchange."""
+        return bytes(self._received)
+
+    def _take(self, count: int) -> bytes | None:
+        """The next `count` bytes, None while there are fewer."""
+        if len(self._received) < count:
+            return None
+        taken = bytes(self._received[:count])
+        del self._received[:count]
+        return taken
 
 
 def connect_with_preface(
@@ -89,7 +118,7 @@ class _PrefaceFactory(Factory):
 
 
 @implementer(IHalfCloseableProtocol)
-class _PrefaceProtocol(TwistedProtocol):
+class _PrefaceProtocol(Protocol):
     """Speaks the preface, then passes every event on to the protocol that it made way for.
 
     Passing on rather than `transport.protocol = ...`, which only plain TCP heeds.
