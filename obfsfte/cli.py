@@ -16,6 +16,7 @@ from obfsfte._version import __version__
 COMMANDS = {
     "server": ("server", "run the server half in front of a TCP service"),
     "client": ("client", "run the client half for applications on this machine"),
+    "pt": ("pt", "run by tor, client or server by its environment"),
     "fteproxy": ("fteproxy", "run either half with fteproxy's own options, on its wire"),
     "encode": ("encode", "turn standard input into covertext on standard output"),
     "decode": ("decode", "turn covertext back"),

@@ -102,11 +102,10 @@ class TunnelService(Service):
 
     async def _drain(self) -> None:
         await self.stop_listening()
-        connections = self._context.connections
-        if len(connections):
-            log.info("waiting for {count} connections to end", count=len(connections))
-        drained = connections.drained()
-        limit = self._context.deadlines.add(self._drain_seconds, connections.abort_all)
+        if count := len(self._context.connections):
+            log.info("waiting for {count} connections to end", count=count)
+        drained = self.drained()
+        limit = self._context.deadlines.add(self._drain_seconds, self.abort)
         await drained
         limit.cancel()
 
@@ -115,6 +114,10 @@ class TunnelService(Service):
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
+
+    def drained(self) -> Deferred[None]:
+        """Fires once no connection is left."""
+        return self._context.connections.drained()
 
     def abort(self) -> None:
         """End every connection at once."""

@@ -24,6 +24,7 @@ from obfsfte.channel import Channel, Opening
 from obfsfte.classic import (
     DEFAULT_KEY,
     DEFAULT_RELEASE,
+    RELEASES,
     ClassicClient,
     ClassicKey,
     ClassicOpening,
@@ -111,3 +112,15 @@ class ClassicWire:
 
 
 ServerWire = SessionWire | ClassicWire
+
+
+def served_releases(release: str | None, pair_name: str | None) -> tuple[Release, ...]:
+    """What a classic server takes: all formats, one release's, or one pair of languages.
+
+    Raises ConfigError when there is no such release, or no such pair in it.
+    """
+    releases = tuple(RELEASES.values()) if release is None else (find_release(release),)
+    if pair_name is None:
+        return releases
+    having = [each for each in releases if f"{pair_name}-request" in each.formats]
+    return tuple(each.only([pair_name]) for each in having or releases)

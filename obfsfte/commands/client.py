@@ -12,6 +12,7 @@ from obfsfte.bridge_line import BridgeLine
 from obfsfte.classic import DEFAULT_RELEASE, find_release
 from obfsfte.commands import options as shared
 from obfsfte.covers.catalogue import Catalogue
+from obfsfte.logs import log_to
 from obfsfte.transport.context import Timeouts
 from obfsfte.wires import DEFAULT_FORMAT, classic_client_wire, client_wire
 
@@ -91,7 +92,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
 def run(options: Options) -> int:
     from twisted.internet import reactor
 
-    from obfsfte.commands.running import log_to, run_service
+    from obfsfte.commands.running import run_service
 
     log_to(sys.stderr)
     return run_service(reactor, make_service(reactor, options))

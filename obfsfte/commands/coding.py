@@ -8,8 +8,8 @@ from twisted.python import usage
 
 from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
 from obfsfte.commands import options as shared
-from obfsfte.commands.running import log_to
 from obfsfte.errors import ConfigError
+from obfsfte.logs import log_to
 from obfsfte.regular import Language
 
 

@@ -15,6 +15,7 @@ from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, ClassicKey, find_relea
 from obfsfte.commands import options as shared
 from obfsfte.commands.pidfile import PidFile
 from obfsfte.errors import ConfigError
+from obfsfte.logs import log_to
 from obfsfte.wires import DEFAULT_FORMAT, ClassicWire, classic_client_wire
 
 
@@ -134,7 +135,7 @@ def run(options: Options) -> int:
 
     from twisted.internet import reactor
 
-    from obfsfte.commands.running import log_to, run_service
+    from obfsfte.commands.running import run_service
 
     if not options["quiet"]:
         log_to(sys.stderr)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from obfsfte._version import __version__
-from obfsfte.classic import DEFAULT_KEY, RELEASES, ClassicKey, Release, find_release
+from obfsfte.classic import DEFAULT_KEY, ClassicKey
 from obfsfte.errors import ConfigError
 
 log = Logger()
@@ -87,15 +87,3 @@ def warn_of_default_key() -> None:
         "using fteproxy's public key: whoever knows fteproxy can read and forge this traffic; "
         "give both halves the same --key-file (64 hexadecimal characters)"
     )
-
-
-def served_releases(release: str | None, pair_name: str | None) -> tuple[Release, ...]:
-    """What a classic server takes: all formats, one release's, or one pair of languages.
-
-    Raises ConfigError when there is no such release, or no such pair in it.
-    """
-    releases = tuple(RELEASES.values()) if release is None else (find_release(release),)
-    if pair_name is None:
-        return releases
-    having = [each for each in releases if f"{pair_name}-request" in each.formats]
-    return tuple(each.only([pair_name]) for each in having or releases)

@@ -1,42 +1,15 @@
-"""Running one service in the foreground: log lines, signals, and an exit status."""
+"""Running one service in the foreground: signals, and an exit status."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
-    ILogFilterPredicate,
-    LogEvent,
-    LogLevel,
-    PredicateResult,
-    formatEventAsClassicLogText,
-    globalLogBeginner,
-)
 from twisted.python.failure import Failure
-from zope.interface import provider
 
 from obfsfte.service import ListenError, TunnelService
-
-
-@provider(ILogFilterPredicate)
-def _worth_saying(event: LogEvent) -> Any:
-    """Our own events, and of the libraries' only what went wrong."""
-    ours = str(event.get("log_namespace", "")).startswith("obfsfte.")
-    level = event.get("log_level", LogLevel.info)
-    return PredicateResult.yes if ours or level >= LogLevel.warn else PredicateResult.no
-
-
-def log_to(stream: TextIO) -> None:
-    """Send log lines to `stream`; each is one line but for the traceback of a bug."""
-    observer = FileLogObserver(stream, formatEventAsClassicLogText)
-    globalLogBeginner.beginLoggingTo(
-        [FilteringLogObserver(observer, [_worth_saying])], redirectStandardIO=False
-    )
 
 
 def run_service(reactor: Any, service: TunnelService, ready: str | None = None) -> int:

@@ -8,8 +8,9 @@ from twisted.python import usage
 
 from obfsfte import service
 from obfsfte.commands import options as shared
+from obfsfte.logs import log_to
 from obfsfte.transport.context import Timeouts
-from obfsfte.wires import ClassicWire
+from obfsfte.wires import ClassicWire, served_releases
 
 
 class Options(shared.Options):
@@ -46,7 +47,7 @@ class Options(shared.Options):
 
 def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The server half as these options ask for it. Raises ConfigError."""
-    releases = shared.served_releases(options["release"], options["format"])
+    releases = served_releases(options["release"], options["format"])
     return service.server_service(
         reactor,
         listen=options["listen"],
@@ -59,7 +60,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
 def run(options: Options) -> int:
     from twisted.internet import reactor
 
-    from obfsfte.commands.running import log_to, run_service
+    from obfsfte.commands.running import run_service
 
     log_to(sys.stderr)
     return run_service(reactor, make_service(reactor, options))

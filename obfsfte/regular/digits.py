@@ -1,80 +1,87 @@
 """Strings over one alphabet as numbers: positional notation, most significant digit first.
 
-Both ways work on all digits of a number at once. A Python integer is a row of slots of one
-width, and one operation on it acts on every slot; each pass joins neighbouring slots (or parts
-them), so that n digits take log2(n) passes:
+A Python integer is a row of slots here, and one operation on it acts on all of them. A pass
+joins the numbers of 2**j digits in every two neighbouring slots to one of 2**(j+1) digits, or
+parts it into them again, so that n digits take log2(n) passes of a few operations each:
 
 ```
- slot       | d0 | d1 | d2 | d3 |      one digit to a byte
- join by r  | d0*r + d1 | d2*r + d3 |  one number below r**2 to two bytes
- by r**2    | (d0*r + d1)*r**2 + ..  | one number below r**4 to four bytes
+ |  d0  |  d1  |  d2  |  d3  |   - join ->   |   d0*r + d1   |   d2*r + d3   |
+                                 <- part -
 ```
-
-Joining works for every radix, parting only where the slots' boundaries in the number are whole
-bits: for another radix the number is halved by division, again all its parts in each pass.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain, repeat
+
+# Longer numbers are halved by division first: parting takes the square of the length.
+_LONGEST_PARTED = 64
+
+
+def _in_every(width: int, value: int, total: int) -> int:
+    """`value` in each of the slots of `width` bits that `total` bits are made of."""
+    return ((1 << total) - 1) // ((1 << width) - 1) * value
 
 
 @lru_cache(maxsize=256)
-def _passes(radix: int, height: int) -> tuple[tuple[int, int, int], ...]:
-    """For each of `height` passes, from single digits upward: (shift, mask, factor).
+def _joins(radix: int, height: int) -> tuple[tuple[int, int, int], ...]:
+    """The passes that join 2**height digits of a byte each: (shift, mask, excess).
 
-    After pass j a slot of 8 << (j + 1) bits holds a number below radix**(2 << j). `mask` selects
-    the lower half of every slot, and `factor` is what a unit of the upper half loses when its
-    place value falls from 2**shift to radix**(1 << j).
+    `mask` selects the half of a slot that `shift` brings down. In the row that half counts
+    2**shift; as digits it counts less, by `excess`.
     """
     passes = []
-    for j in range(height):
-        shift = 8 << j
-        ones = ((1 << (8 << height)) - 1) // ((1 << 2 * shift) - 1)  # 1 in every slot
-        mask = ones * ((1 << shift) - 1)
-        passes.append((shift, mask, (1 << shift) - radix ** (1 << j)))
+    for width, power in _halves(8, radix, height):
+        mask = _in_every(2 * width, (1 << width) - 1, 8 << height)
+        passes.append((width, mask, (1 << width) - power))
     return tuple(passes)
 
 
 @lru_cache(maxsize=256)
-def _spreads(bits: int, height: int) -> tuple[tuple[int, int, int], ...]:
-    """The passes for the radix 2**bits, undone from the top: (shift, mask, factor)."""
+def _parts(radix: int, height: int) -> tuple[tuple[int, int, int, int], ...]:
+    """The passes that part a number of 2**height digits: (factor, shift, mask, gap).
+
+    (v * factor) >> shift is v // power for every v below power**2, and all of the product stays
+    inside v's slot: that is why a digit has two bytes here. `gap` is the way of the quotient
+    from where it counts `power` to the upper half of its slot.
+    """
     passes = []
-    for j in reversed(range(height)):
-        shift = bits << j
-        ones = ((1 << (8 << height)) - 1) // ((1 << (16 << j)) - 1)
-        mask = ones * ((1 << shift) - 1)
-        passes.append((shift, mask, (1 << (8 << j)) - (1 << shift)))
+    for width, power in reversed(_halves(16, radix, height)):
+        shift = (power**3).bit_length()
+        factor = (1 << shift) // power + 1
+        mask = _in_every(2 * width, (1 << (power - 1).bit_length()) - 1, 16 << height)
+        passes.append((factor, shift, mask, (1 << width) - power))
     return tuple(passes)
 
 
 @lru_cache(maxsize=256)
-def _powers(radix: int, height: int) -> tuple[tuple[int, int], ...]:
-    """The divisors that halve a number of at most 2**height digits: (digits, radix**digits)."""
-    return tuple((1 << j, radix ** (1 << j)) for j in reversed(range(height)))
+def _power(radix: int, exponent: int) -> int:
+    return int(radix**exponent)
+
+
+def _halves(digit_width: int, radix: int, height: int) -> list[tuple[int, int]]:
+    """(bits, place value) of half a slot in each pass, the single digits first."""
+    return [(digit_width << j, radix ** (1 << j)) for j in range(height)]
 
 
 def number_of(digits: bytes, radix: int) -> int:
     """The number whose digits, one to a byte and each below `radix`, are these."""
     number = int.from_bytes(digits, "big")
     if radix < 256:
-        for shift, mask, factor in _passes(radix, (len(digits) - 1).bit_length()):
-            number -= (number >> shift & mask) * factor
+        for shift, mask, excess in _joins(radix, (len(digits) - 1).bit_length()):
+            number -= (number >> shift & mask) * excess
     return number
 
 
 def digits_of(number: int, radix: int, count: int) -> bytes:
     """The `count` digits of a number below radix**count, one to a byte."""
-    height = (count - 1).bit_length()
-    if radix & (radix - 1) == 0:
-        if radix < 256:
-            for shift, mask, factor in _spreads(radix.bit_length() - 1, height):
-                number += (number >> shift & mask) * factor
+    if radix == 256:
         return number.to_bytes(count, "big")
-    parts = [number]
-    for width, power in _powers(radix, height):
-        parts = list(chain.from_iterable(map(divmod, parts, repeat(power))))
-        if (len(parts) - 1) * width >= count:  # the uppermost half lies beyond the string
-            del parts[0]
-    return bytes(parts)
+    height = (count - 1).bit_length()
+    if count > _LONGEST_PARTED:
+        half = 1 << height - 1
+        upper, lower = divmod(number, _power(radix, half))
+        return digits_of(upper, radix, count - half) + digits_of(lower, radix, half)
+    for factor, shift, mask, gap in _parts(radix, height):
+        number += (number * factor >> shift & mask) * gap
+    return number.to_bytes(2 << height, "big")[1::2][-count:]

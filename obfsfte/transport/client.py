@@ -42,19 +42,21 @@ class ClientConnection:
         self._wire = Side(self)
         self._dialling: Deferred[None] | None = None
 
-    def start(self, from_plain: bytes = b"") -> Deferred[None]:
-        """Dial the bridge and relay. `from_plain`: application bytes already read.
+    def start(self, before_relay: Callable[[], bytes] = bytes) -> Deferred[None]:
+        """Dial the bridge and relay.
 
-        Fails with what `describe` can put in words; the plain side is then untouched,
-        for the caller to answer on.
+        `before_relay` is called once the bridge answers, before anything is written to
+        the application; it returns application bytes that were read already. Fails with
+        what `describe` can put in words; the plain side is then untouched, for the caller
+        to answer on.
         """
         self._plain.handler = self
         self._plain.transport.pauseProducing()
         self._context.connections.add(self)
-        self._dialling = Deferred.fromCoroutine(self._dial(from_plain))
+        self._dialling = Deferred.fromCoroutine(self._dial(before_relay))
         return self._dialling
 
-    async def _dial(self, from_plain: bytes) -> None:
+    async def _dial(self, before_relay: Callable[[], bytes]) -> None:
         context = self._context
         try:
             await connect_side(self._bridge.endpoint, self._wire, context)
@@ -64,7 +66,7 @@ class ClientConnection:
         finally:
             context.connections.discard(self)
         self._plain.transport.resumeProducing()
-        relay.start(from_wire, from_plain)
+        relay.start(from_wire, before_relay())
 
     def abort(self) -> None:
         """Give up before the relay has started."""

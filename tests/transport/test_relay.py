@@ -24,9 +24,7 @@ class Joined:
         self.wire_side, self.plain_side = Side(), Side()
         self.wire: FakeTransport = connected(self.wire_side)
         self.plain: FakeTransport = connected(self.plain_side)
-        self.relay = Relay(
-            self.wire_side, channel or LineChannel(), self.plain_side, self.context
-        )
+        self.relay = Relay(self.wire_side, channel or LineChannel(), self.plain_side, self.context)
         if start:
             self.relay.start()
 
@@ -56,9 +54,7 @@ def test_what_came_before_the_join_is_delivered_first() -> None:
 @pytest.mark.parametrize("stalled", ["wire", "plain"])
 def test_a_stalled_reader_stops_the_other_side(stalled: str) -> None:
     joined = Joined()
-    slow, fast = (
-        (joined.wire, joined.plain) if stalled == "wire" else (joined.plain, joined.wire)
-    )
+    slow, fast = (joined.wire, joined.plain) if stalled == "wire" else (joined.plain, joined.wire)
     slow.stalled = True
     writes = 0
     while fast.producerState == "producing":

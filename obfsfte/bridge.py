@@ -1,0 +1,96 @@
+"""A bridge with sessions: its state directory, the wires that it serves, its bridge line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+from twisted.logger import Logger
+
+from obfsfte.bridge_line import BridgeLine
+from obfsfte.covers.catalogue import Catalogue
+from obfsfte.session.keys import BridgeKeys
+from obfsfte.session.replay import ReplayFilter
+from obfsfte.session_channel import CoverChoice
+from obfsfte.state import StateDirectory
+from obfsfte.wires import DEFAULT_COVER, SessionWire
+
+log = Logger()
+
+#: Stands in a bridge line for what only the operator knows.
+UNKNOWN_HOST = "YOUR-PUBLIC-ADDRESS"
+
+
+def unix_time() -> int:
+    """Now, in seconds."""
+    return int(time.time())
+
+
+def session_wires(
+    state: StateDirectory, covers: Sequence[str], catalogue: Catalogue
+) -> list[SessionWire]:
+    """One wire per cover, the default one if there are none; makes the keys on first start.
+
+    All share the keys and the replay filter. Raises ConfigError.
+    """
+    choices = [CoverChoice(catalogue.get(name)) for name in covers or [DEFAULT_COVER]]
+    keys = state.keys_or_new()
+    seen = state.replay_journal(unix_time(), ReplayFilter(), _cannot_journal)
+    return [SessionWire(choice, keys, seen, unix_time) for choice in choices]
+
+
+def _cannot_journal(error: OSError) -> None:
+    log.warn(
+        "cannot write the replay journal ({reason}): hellos answered from now on "
+        "could be replayed after a restart",
+        reason=error.strerror,
+    )
+
+
+def bridge_arguments(keys: BridgeKeys, cover: str) -> Mapping[str, str]:
+    """What a client must be told of this bridge, besides where it is."""
+    return {"cert": keys.cert.encode(), "cover": cover}
+
+
+def bridge_line(
+    state: StateDirectory,
+    keys: BridgeKeys,
+    cover: str,
+    host: str | None,
+    port: int,
+) -> BridgeLine:
+    """The line for clients. Under tor, its fingerprint is found beside the state directory."""
+    return BridgeLine(
+        host or UNKNOWN_HOST, port, tor_fingerprint(state.path), bridge_arguments(keys, cover)
+    )
+
+
+def tor_fingerprint(state_path: Path) -> str | None:
+    """The fingerprint of the tor whose DataDirectory/pt_state/... this is, if it is one."""
+    try:
+        words = (state_path.parent.parent / "fingerprint").read_text("ascii").split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return words[1] if len(words) == 2 and len(words[1]) == 40 else None
+
+
+@attrs.frozen
+class Publisher:
+    """Writes `bridgeline.txt` once it is known where the bridge listens."""
+
+    state: StateDirectory
+    wires: Sequence[SessionWire]
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """Those of the first cover, which is the one that clients are told."""
+        wire = self.wires[0]
+        return bridge_arguments(wire.keys, wire.choice.definition.name)
+
+    def publish(self, host: str | None, port: int) -> Path:
+        """Write the file and return where it is. Raises ConfigError."""
+        wire = self.wires[0]
+        line = bridge_line(self.state, wire.keys, wire.choice.definition.name, host, port)
+        return self.state.write_bridge_line(str(line))

@@ -1,0 +1,90 @@
+"""Where log lines go: a stream, tor, a file. No line has a client's address in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogFilterPredicate,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    PredicateResult,
+    formatEvent,
+    formatEventAsClassicLogText,
+    globalLogBeginner,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer, provider
+
+from obfsfte.errors import ConfigError
+from obfsfte.pyptlib.client import ClientTransportPlugin
+from obfsfte.pyptlib.server import ServerTransportPlugin
+
+_SEVERITIES = {
+    LogLevel.debug: "debug",
+    LogLevel.info: "info",
+    LogLevel.warn: "warning",
+    LogLevel.error: "error",
+    LogLevel.critical: "error",
+}
+
+
+@provider(ILogFilterPredicate)
+def _worth_saying(event: LogEvent) -> Any:
+    """Our own events, and of the libraries' only what went wrong."""
+    ours = str(event.get("log_namespace", "")).startswith("obfsfte.")
+    level = event.get("log_level", LogLevel.info)
+    return PredicateResult.yes if ours or level >= LogLevel.warn else PredicateResult.no
+
+
+def _begin(observers: list[ILogObserver]) -> None:
+    filtered = [FilteringLogObserver(observer, [_worth_saying]) for observer in observers]
+    globalLogBeginner.beginLoggingTo(filtered, redirectStandardIO=False)
+
+
+def log_to(stream: IO[Any]) -> None:
+    """Send log lines to `stream`; each is one line but for the traceback of a bug."""
+    _begin([FileLogObserver(stream, formatEventAsClassicLogText)])
+
+
+def log_to_tor(
+    plugin: ClientTransportPlugin | ServerTransportPlugin, path: Path | None = None
+) -> None:
+    """Send log lines to tor, and to a file as well if `path` is given. Raises ConfigError."""
+    observers: list[ILogObserver] = [TorLogObserver(plugin)]
+    if path is not None:
+        observers.append(FileLogObserver(_open_private(path), formatEventAsClassicLogText))
+    _begin(observers)
+
+
+def _open_private(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise ConfigError(f"cannot log to {path}: {error.strerror}") from None
+    return os.fdopen(descriptor, "a", buffering=1)
+
+
+@implementer(ILogObserver)
+class TorLogObserver:
+    """Passes events on to tor, one line each: of a failure its kind, not its traceback."""
+
+    def __init__(self, plugin: ClientTransportPlugin | ServerTransportPlugin) -> None:
+        self._plugin = plugin
+
+    def __call__(self, event: LogEvent) -> None:
+        message = formatEvent(event)
+        failure = event.get("log_failure")
+        if isinstance(failure, Failure) and failure.type is not None:
+            message = f"{message} ({failure.type.__name__})"
+        severity = _SEVERITIES[event.get("log_level", LogLevel.info)]
+        # When tor is gone, so are we in a moment.
+        with contextlib.suppress(BrokenPipeError):
+            self._plugin.reportLog(severity, message)
