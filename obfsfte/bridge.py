@@ -21,6 +21,7 @@ log = Logger()
 
 #: Stands in a bridge line for what only the operator knows.
 UNKNOWN_HOST = "YOUR-PUBLIC-ADDRESS"
+UNKNOWN_PORT = 8080
 
 
 def unix_time() -> int:
@@ -55,16 +56,11 @@ def bridge_arguments(keys: BridgeKeys, cover: str) -> Mapping[str, str]:
 
 
 def bridge_line(
-    state: StateDirectory,
-    keys: BridgeKeys,
-    cover: str,
-    host: str | None,
-    port: int,
+    state: StateDirectory, keys: BridgeKeys, cover: str, address: tuple[str, int] | None
 ) -> BridgeLine:
     """The line for clients. Under tor, its fingerprint is found beside the state directory."""
-    return BridgeLine(
-        host or UNKNOWN_HOST, port, tor_fingerprint(state.path), bridge_arguments(keys, cover)
-    )
+    host, port = address or (UNKNOWN_HOST, UNKNOWN_PORT)
+    return BridgeLine(host, port, tor_fingerprint(state.path), bridge_arguments(keys, cover))
 
 
 def tor_fingerprint(state_path: Path) -> str | None:
@@ -78,10 +74,14 @@ def tor_fingerprint(state_path: Path) -> str | None:
 
 @attrs.frozen
 class Publisher:
-    """Writes `bridgeline.txt` once it is known where the bridge listens."""
+    """Writes `bridgeline.txt` once it is known where the bridge listens.
+
+    `address` is where clients find it, if that was told: a server cannot know.
+    """
 
     state: StateDirectory
     wires: Sequence[SessionWire]
+    address: tuple[str, int] | None = None
 
     @property
     def arguments(self) -> Mapping[str, str]:
@@ -89,8 +89,10 @@ class Publisher:
         wire = self.wires[0]
         return bridge_arguments(wire.keys, wire.choice.definition.name)
 
-    def publish(self, host: str | None, port: int) -> Path:
-        """Write the file and return where it is. Raises ConfigError."""
+    def publish(self, listening_port: int) -> None:
+        """Write the file. Raises ConfigError."""
         wire = self.wires[0]
-        line = bridge_line(self.state, wire.keys, wire.choice.definition.name, host, port)
-        return self.state.write_bridge_line(str(line))
+        address = self.address or (UNKNOWN_HOST, listening_port)
+        line = bridge_line(self.state, wire.keys, wire.choice.definition.name, address)
+        path = self.state.write_bridge_line(str(line))
+        log.info("the line for clients is in {path}", path=path)

@@ -18,6 +18,7 @@ from twisted.logger import (
     formatEvent,
     formatEventAsClassicLogText,
     globalLogBeginner,
+    globalLogPublisher,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer, provider
@@ -61,6 +62,11 @@ def log_to_tor(
     if path is not None:
         observers.append(FileLogObserver(_open_private(path), formatEventAsClassicLogText))
     _begin(observers)
+
+
+def also_log_to_tor(plugin: ClientTransportPlugin | ServerTransportPlugin) -> None:
+    """Send log lines to tor besides where somebody else (twistd) sends them."""
+    globalLogPublisher.addObserver(FilteringLogObserver(TorLogObserver(plugin), [_worth_saying]))
 
 
 def _open_private(path: Path) -> IO[str]:

@@ -225,7 +225,7 @@ class ManagedServer(ManagedProxy):
         )
         address: Any = (await tunnel.listen()).getHost()
         self.add_tunnel(tunnel)
-        publisher.publish(None, address.port)
+        publisher.publish(address.port)
         reported = (address.host, address.port)
         self._plugin.reportMethodSuccess(name, reported, publisher.arguments)
 

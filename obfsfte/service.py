@@ -66,6 +66,7 @@ class TunnelService(Service):
         factory: IProtocolFactory,
         context: Context,
         drain_seconds: float = DRAIN_SECONDS,
+        on_listening: Callable[[int], None] | None = None,
     ) -> None:
         self._what = name
         self._endpoint = endpoint
@@ -73,6 +74,7 @@ class TunnelService(Service):
         self._factory = factory
         self._context = context
         self._drain_seconds = drain_seconds
+        self._on_listening = on_listening
         self._port: IListeningPort | None = None
 
     async def listen(self) -> IListeningPort:
@@ -83,7 +85,10 @@ class TunnelService(Service):
             reason = getattr(error, "socketError", None) or error
             raise ListenError(f"cannot listen on {self._listen_text}: {reason}") from None
         self._port = port
-        log.info("{what} listening on {place}", what=self._what, place=_describe(port.getHost()))
+        host = port.getHost()
+        log.info("{what} listening on {place}", what=self._what, place=_describe(host))
+        if self._on_listening is not None:
+            self._on_listening(getattr(host, "port", 0))
         return port
 
     def startService(self) -> None:
@@ -184,6 +189,7 @@ def server_service(
     fallback: str | None = None,
     timeouts: Timeouts | None = None,
     drain_seconds: float = DRAIN_SECONDS,
+    on_listening: Callable[[int], None] | None = None,
 ) -> TunnelService:
     """The server half: covertext arrives at `listen`, `target` gets what it carried."""
     context = make_context(reactor, timeouts)
@@ -192,7 +198,9 @@ def server_service(
     site = make_site(wires, lambda _address: target_endpoint, fallback_endpoint)
     endpoint = server_endpoint(reactor, listen)
     factory = TunnelServerFactory(site, context)
-    return TunnelService("server half", endpoint, listen, factory, context, drain_seconds)
+    return TunnelService(
+        "server half", endpoint, listen, factory, context, drain_seconds, on_listening
+    )
 
 
 def make_site(

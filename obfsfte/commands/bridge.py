@@ -1,16 +1,30 @@
-"""`twistd fte-bridge`: the server half as a twistd plugin, with the server command's options."""
+"""`twistd fte-bridge`: the server half as a twistd plugin, by itself or run by tor."""
 
 from __future__ import annotations
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from obfsfte.commands import server
+from obfsfte.commands import pt, server
 from obfsfte.errors import ConfigError
+from obfsfte.logs import also_log_to_tor
 
 
 class Options(server.Options):
-    synopsis = "Usage: twistd [OPTIONS] fte-bridge --listen ENDPOINT --target ENDPOINT --classic"
+    synopsis = "Usage: twistd [OPTIONS] fte-bridge --managed | --state DIRECTORY [OPTIONS]"
+    longdesc = (
+        "With --managed, tor runs this: ServerTransportPlugin fte exec /usr/bin/twistd -n "
+        "--pidfile= fte-bridge --managed. Without it, the server half by itself: "
+        f"{server.Options.longdesc}"
+    )
+    optFlags = [
+        *server.Options.optFlags,
+        ["managed", None, "Run by tor, client or server by its environment."],
+    ]
+
+    def postOptions(self) -> None:
+        if not self["managed"]:
+            super().postOptions()
 
 
 def makeService(options: Options) -> IService:
@@ -18,6 +32,10 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
+        if options["managed"]:
+            plugin = pt.make_plugin(pt.claim_stdout())
+            also_log_to_tor(plugin)
+            return pt.managed_service(plugin)
         return server.make_service(reactor, options)
     except ConfigError as error:
         raise usage.UsageError(str(error)) from None

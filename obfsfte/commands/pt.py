@@ -91,18 +91,24 @@ def live_with_tor(reactor: Any, proxy: Any, exits_with_stdin: bool) -> None:
         StandardIO(StdinEnd())
 
 
-def make_proxy(reactor: Any, plugin: Plugin) -> Any:
-    """The services that tor wants."""
+def managed_service(plugin: Plugin) -> Any:
+    """The services that tor wants, ended by tor."""
+    from twisted.internet import reactor
+
     from obfsfte.managed import ManagedClient, ManagedServer
 
-    if isinstance(plugin, ClientTransportPlugin):
-        return ManagedClient(reactor, plugin)
-    return ManagedServer(reactor, plugin)
+    loop: Any = reactor
+    proxy = (
+        ManagedClient(loop, plugin)
+        if isinstance(plugin, ClientTransportPlugin)
+        else ManagedServer(loop, plugin)
+    )
+    loop.callWhenRunning(live_with_tor, loop, proxy, plugin.config.getExitOnStdinClose())
+    return proxy
 
 
 def run(options: Options) -> int:
-    stdout = claim_stdout()
-    plugin = make_plugin(stdout)
+    plugin = make_plugin(claim_stdout())
 
     from twisted.internet import reactor
 
@@ -110,9 +116,8 @@ def run(options: Options) -> int:
 
     log_path = Path(plugin.config.getStateLocation(), "fte", "obfsfte.log")
     log_to_tor(plugin, log_path if options["log-file"] else None)
+    proxy = managed_service(plugin)
     loop: Any = reactor
-    proxy = make_proxy(loop, plugin)
-    loop.callWhenRunning(live_with_tor, loop, proxy, plugin.config.getExitOnStdinClose())
     loop.callWhenRunning(proxy.startService)
     loop.addSystemEventTrigger("before", "shutdown", proxy.stopService)
     loop.run()

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from twisted.python import usage
 
 from obfsfte import service
+from obfsfte.bridge import Publisher, session_wires
+from obfsfte.bridge_line import parse_address
 from obfsfte.commands import options as shared
+from obfsfte.covers.catalogue import Catalogue
 from obfsfte.logs import log_to
+from obfsfte.state import StateDirectory
 from obfsfte.transport.context import Timeouts
-from obfsfte.wires import ClassicWire, served_releases
+from obfsfte.wires import ClassicWire, ServerWire, served_releases
 
 
 class Options(shared.Options):
-    synopsis = "Usage: obfsfte server --listen ENDPOINT --target ENDPOINT --classic [OPTIONS]"
+    synopsis = "Usage: obfsfte server --state DIRECTORY [OPTIONS]"
     longdesc = (
-        "Clients' covertext arrives at --listen; what it carries goes to --target. "
-        "Places are Twisted endpoint strings."
+        "Clients' covertext arrives at --listen; what it carries goes to --target. The line "
+        "to give to clients is in bridgeline.txt in the state directory. Places are Twisted "
+        "endpoint strings."
     )
     optParameters = [
         ["listen", "l", service.DEFAULT_SERVER_LISTEN, "Where client halves connect."],
         ["target", "t", service.DEFAULT_TARGET, "The service that this is in front of."],
+        ["state", "s", None, "Directory for the keys, made on the first start."],
+        ["fallback", None, None, "The site that strangers get; without it they get nothing."],
         [
-            "key-file",
-            "k",
+            "address",
             None,
-            "With --classic: 64 hexadecimal characters, the same at both halves.",
+            None,
+            "HOST:PORT where clients find this server, for the bridge line.",
+            shared.coerced(parse_address),
         ],
+        ["key-file", "k", None, "With --classic: 64 hexadecimal characters, as at the clients."],
         ["format", "f", None, "With --classic: the only pair of languages to take; default all."],
         ["release", None, None, "With --classic: the only release to take; default all."],
         [
@@ -40,20 +50,44 @@ class Options(shared.Options):
     ]
     optFlags = [["classic", None, "Take clients that speak fteproxy's wire."]]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self["covers"] = []
+
+    def opt_cover(self, name: str) -> None:
+        """What the traffic looks like; may be given several times. See obfsfte covers list."""
+        self["covers"].append(name)
+
     def postOptions(self) -> None:
-        if not self["classic"]:
-            raise usage.UsageError("needs --classic: that is the one wire there is")
+        if self["state"] is None and not self["classic"]:
+            raise usage.UsageError("needs --state DIRECTORY for its keys, or --classic")
+        if self["state"] is None and (self["covers"] or self["address"]):
+            raise usage.UsageError("takes --cover and --address with --state only")
+        classic_only = ("key-file", "format", "release")
+        if not self["classic"] and any(self[name] is not None for name in classic_only):
+            raise usage.UsageError("takes --key-file, --format and --release with --classic only")
 
 
-def make_service(reactor: object, options: Options) -> service.TunnelService:
+def make_service(reactor: Any, options: Options) -> service.TunnelService:
     """The server half as these options ask for it. Raises ConfigError."""
-    releases = served_releases(options["release"], options["format"])
+    wires: list[ServerWire] = []
+    publisher = None
+    if options["state"] is not None:
+        state = StateDirectory(options["state"])
+        sessions = session_wires(state, options["covers"], Catalogue())
+        wires += sessions
+        publisher = Publisher(state, sessions, options["address"])
+    if options["classic"]:
+        releases = served_releases(options["release"], options["format"])
+        wires.append(ClassicWire(releases, shared.classic_key(options["key-file"])))
     return service.server_service(
         reactor,
         listen=options["listen"],
         target=options["target"],
-        wires=[ClassicWire(releases, shared.classic_key(options["key-file"]))],
+        wires=wires,
+        fallback=options["fallback"],
         timeouts=Timeouts(idle=options["idle-timeout"]),
+        on_listening=None if publisher is None else publisher.publish,
     )
 
 

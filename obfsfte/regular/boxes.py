@@ -13,8 +13,9 @@ alphabet, the most of any protocol's message, are boxes; where the automaton has
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
+from math import prod
 
 import attrs
 
@@ -22,8 +23,7 @@ from obfsfte.regular.automaton import Automaton
 from obfsfte.regular.digits import digits_of, number_of
 from obfsfte.regular.nfa import members_of
 
-# A box of at most so many strings has them listed.
-_LISTED = 256
+Blocks = tuple[tuple[bytes, int], ...]
 
 
 class NotInBox(Exception):
@@ -59,10 +59,11 @@ class Field:
 class Box:
     """A product of byte sets.
 
-    `blocks` are (symbols, count) pairs: the alphabet of so many places in a row.
+    `blocks` are (symbols, count) pairs: the alphabet of so many places in a row. A box of single
+    bytes has them in `letters`, each a string, which spares the walk most of its calls.
     """
 
-    def __init__(self, blocks: Sequence[tuple[bytes, int]]) -> None:
+    def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
         self.length = sum(count for _, count in blocks)
         self._parts: list[bytes | Field] = []
@@ -71,15 +72,8 @@ class Box:
                 self._parts.append(b"".join(symbols * count for symbols, count in group))
             else:
                 self._parts += [Field(symbols, count) for symbols, count in group]
-        self.size = 1
-        for part in self._parts:
-            if isinstance(part, Field):
-                self.size *= part.size
-        self.strings: list[bytes] | None = None
-        self.numbers: Mapping[bytes, int] = {}
-        if self.size <= _LISTED:
-            self.strings = [self.unrank(number) for number in range(self.size)]
-            self.numbers = {string: number for number, string in enumerate(self.strings)}
+        self.letters = [bytes([symbol]) for symbol in blocks[0][0]] if self.length == 1 else None
+        self.size = prod(part.size for part in self._parts if isinstance(part, Field))
 
     def unrank(self, number: int) -> bytes:
         """The string of that number below `size`."""
@@ -113,12 +107,9 @@ class Step:
     """A way from a hub to the next: one byte of `symbols`, then `blocks` (see Box)."""
 
     symbols: bytes
-    blocks: tuple[tuple[bytes, int], ...]
+    blocks: Blocks
+    length: int
     target: int
-
-    @property
-    def length(self) -> int:
-        return 1 + sum(count for _, count in self.blocks)
 
 
 @attrs.frozen(eq=False)
@@ -142,10 +133,10 @@ def find_hubs(automaton: Automaton) -> Hubs:
     ]
     numbers = {state: number for number, state in enumerate(hubs)}
     alphabets = _Alphabets()
-    paths: dict[int, tuple[tuple[tuple[bytes, int], ...], int]] = {}
+    paths: dict[int, tuple[Blocks, int, int]] = {}
 
-    def path_from(state: int) -> tuple[tuple[tuple[bytes, int], ...], int]:
-        """The blocks from a state to the next hub, and that hub."""
+    def path_from(state: int) -> tuple[Blocks, int, int]:
+        """The blocks from a state to the next hub, their length with the byte before, the hub."""
         if state not in paths:
             places = []
             here = state
@@ -153,7 +144,7 @@ def find_hubs(automaton: Automaton) -> Hubs:
                 ((byte_set, here),) = moves[here]
                 places.append(alphabets[byte_set])
             blocks = tuple((symbols, len(list(run))) for symbols, run in groupby(places))
-            paths[state] = (blocks, numbers[here])
+            paths[state] = (blocks, 1 + len(places), numbers[here])
         return paths[state]
 
     steps = []

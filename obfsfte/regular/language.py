@@ -93,12 +93,11 @@ class Language:
             raise RankOutOfRange(f"the rank is not in 0..N-1, N of {self.size.bit_length()} bits")
         texts = []
         node = self.root
-        while node.boxes:
-            which = bisect_right(node.offsets, number) - 1
-            place, number = divmod(number - node.offsets[which], node.weights[which])
-            box = node.boxes[which]
-            texts.append(box.strings[place] if box.strings else box.unrank(place))
-            node = node.targets[which]
+        while node.arcs:
+            arc = node.arcs[bisect_right(node.bounds, number)]
+            offset, weight, letters, box, node = arc
+            place, number = divmod(number - offset, weight)
+            texts.append(letters[place] if letters else box.unrank(place))
         return b"".join(texts)
 
     def rank(self, data: bytes) -> int:
@@ -108,21 +107,20 @@ class Language:
         terms = []
         node = self.root
         at = 0
-        while node.boxes:
-            which = node.box_of.get(data[at], -1)
-            if which < 0:
-                raise NotInLanguage(f"no string goes on with the byte at {at}")
-            box = node.boxes[which]
-            end = at + box.length
-            try:
-                text = data[at:end]
-                place = box.numbers[text] if box.strings else box.rank(text)
-            except (KeyError, NotInBox):
-                raise NotInLanguage(f"no string goes on with the bytes at {at}:{end}") from None
-            terms.append(node.offsets[which] + place * node.weights[which])
-            node = node.targets[which]
-            at = end
-        # The last terms are the smallest: sums from there stay short for longest.
+        try:
+            while node.arcs:
+                which, place = node.first[data[at]]
+                offset, weight, letters, box, node = node.arcs[which]
+                if letters:
+                    at += 1
+                else:
+                    end = at + box.length
+                    place = box.rank(data[at:end])
+                    at = end
+                terms.append(offset + place * weight)
+        except (KeyError, NotInBox):
+            raise NotInLanguage(f"no string goes on so at byte {at}") from None
+        # From the last, which are the smallest: so the sums stay short for longest.
         return sum(reversed(terms))
 
     def bytes_at(self, position: int) -> frozenset[int]:
@@ -144,7 +142,7 @@ class Language:
         boxes: defaultdict[Box, int] = defaultdict(int)
         for position in range(self.length):
             for node in places.pop(position, ()):
-                for box, target in zip(node.boxes, node.targets, strict=True):
+                for *_, box, target in node.arcs:
                     boxes[box] |= 1 << position
                     places[position + box.length].add(target)
         positions: defaultdict[bytes, int] = defaultdict(int)
@@ -191,11 +189,11 @@ class Matcher:
             if not self._count:
                 block = next(self._blocks, None)
                 if block is None:
-                    which = self._node.box_of.get(data[at])
-                    if which is None:
+                    if data[at] not in self._node.first:
                         return False
-                    self._blocks = iter(self._node.boxes[which].blocks)
-                    self._node = self._node.targets[which]
+                    which, _ = self._node.first[data[at]]
+                    *_, box, self._node = self._node.arcs[which]
+                    self._blocks = iter(box.blocks)
                     block = next(self._blocks)
                 self._symbols, self._count = block
             part = data[at : at + self._count]

@@ -3,27 +3,27 @@
 A string passes through a node when it stands at that hub with that many bytes to come. Only
 nodes that are reachable from the start and that can reach acceptance are kept: a literal prefix
 of 300 bytes is part of one box of one node, whatever the length of the strings. Where only one
-box goes on, its like after it are joined to it (`[a-z]*` with 90 bytes to fill is one field of
-90), and the nodes in between are dropped too. What is left:
+byte set goes on, its like after it are joined to it (`[a-z]*` with 90 bytes to fill is one box
+of 90), and the nodes in between are dropped too. What is left:
 
 ```
- node ---- offsets[0] = 0  boxes[0]  weights[0] = strings from targets[0]
-      |--- offsets[1]      boxes[1]  weights[1] = strings from targets[1]
-      `--- ...             in the order of their first bytes
+ node --- arc 0: box, weight = count of its target, offset = 0               ---> target
+      |-- arc 1: box, weight,                       offset = size * weight of arc 0 ---> target
+      `-- ...    in the order of the first bytes; together they make the count of the node
 ```
 
-The strings through boxes[i] come after the `offsets[i]` strings through the boxes before it, and
-go on in `weights[i]` ways for each string of the box.
+The strings through an arc come after the `offset` strings through the arcs before it. They are
+`weight` strings for each string of the box.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 import attrs
 
-from obfsfte.regular.boxes import Box, Hubs
+from obfsfte.regular.boxes import Blocks, Box, Hubs
 
 #: The largest table: of nodes, and of bytes in their counts.
 MAX_NODES = 1_000_000
@@ -36,32 +36,38 @@ class TableTooLarge(Exception):
 
 @attrs.frozen(eq=False)
 class Branching:
-    """The ways on from a node: boxes in order, their target hubs, and the box of a first byte."""
+    """The ways on from a node: boxes in order, and their target hubs.
+
+    `first` tells of a byte which box begins with it, and its place in the first set of that box.
+    """
 
     boxes: Sequence[Box]
     targets: Sequence[int]
-    box_of: Mapping[int, int]
+    first: Mapping[int, tuple[int, int]]
 
 
 class Node:
-    """A place in the walk through a language; one without boxes is the end of the string."""
+    """A place in the walk through a language; one without arcs is the end of the string.
 
-    __slots__ = ("box_of", "boxes", "count", "offsets", "targets", "weights")
+    Arcs are (offset, weight, letters of the box if it has them, box, target): plain tuples, which
+    take the least time to open. `bounds` are the offsets of all arcs but the first.
+    """
 
-    def __init__(
-        self, boxes: Sequence[Box], box_of: Mapping[int, int], targets: Sequence[Node]
-    ) -> None:
-        self.boxes = boxes
-        self.box_of = box_of
-        self.targets = targets
-        self.count: int = 0
-        self.offsets: list[int] = []
-        self.weights = [target.count for target in targets]
-        for box, weight in zip(boxes, self.weights, strict=True):
-            self.offsets.append(self.count)
-            self.count += box.size * weight
-        if not boxes:
+    __slots__ = ("arcs", "bounds", "count", "first")
+
+    def __init__(self, ways: Iterable[tuple[Box, Node]], first: Mapping[int, tuple[int, int]]):
+        self.first = first
+        self.arcs: list[Arc] = []
+        self.count = 0
+        for box, target in ways:
+            self.arcs.append((self.count, target.count, box.letters, box, target))
+            self.count += box.size * target.count
+        self.bounds = [offset for offset, *_ in self.arcs[1:]]
+        if not self.arcs:
             self.count = 1
+
+
+Arc = tuple[int, int, list[bytes] | None, Box, Node]
 
 
 def count_strings(hubs: Hubs, length: int) -> Node | None:
@@ -78,7 +84,7 @@ class _Builder:
     def __init__(self, hubs: Hubs, length: int) -> None:
         self._hubs = hubs
         self._length = length
-        self._boxes: dict[tuple[tuple[bytes, int], ...], Box] = {}
+        self._boxes: dict[Blocks, Box] = {}
         self._branchings: dict[tuple[int, tuple[int, ...]], Branching] = {}
         # By remaining length, then by hub. The second is the length and the end of each run.
         self.live: list[dict[int, Branching]] = [{} for _ in range(length + 1)]
@@ -120,16 +126,17 @@ class _Builder:
             steps = [self._hubs.steps[hub][number] for number in alive]
             boxes: list[Box] = []
             targets = []
-            box_of = {}
+            first: dict[int, tuple[int, int]] = {}
             for (target, blocks), group in groupby(steps, lambda step: (step.target, step.blocks)):
                 symbols = b"".join(step.symbols for step in group)
-                box_of.update(dict.fromkeys(symbols, len(boxes)))
+                for place, symbol in enumerate(symbols):
+                    first[symbol] = (len(boxes), place)
                 boxes.append(self._box(((symbols, 1), *blocks)))
                 targets.append(target)
-            branching = self._branchings[hub, alive] = Branching(boxes, targets, box_of)
+            branching = self._branchings[hub, alive] = Branching(boxes, targets, first)
         return branching
 
-    def _box(self, blocks: tuple[tuple[bytes, int], ...]) -> Box:
+    def _box(self, blocks: Blocks) -> Box:
         box = self._boxes.get(blocks)
         if box is None:
             box = self._boxes[blocks] = Box(blocks)
@@ -161,26 +168,22 @@ class _Builder:
                         needed[remaining - box.length].add(target)
 
         nodes: list[dict[int, Node]] = [{} for _ in range(self._length + 1)]
-        end = Node((), {}, ())
-        nodes[0] = dict.fromkeys(needed[0], end)
+        nodes[0] = dict.fromkeys(needed[0], Node((), {}))
         count_bytes = 0
         for remaining in range(1, self._length + 1):
             for hub in needed[remaining]:
                 branching = self.live[remaining][hub]
-                run = self._runs[remaining].get(hub)
-                if run:
+                if run := self._runs[remaining].get(hub):
                     count, target = run
-                    symbols = branching.boxes[0].blocks[0][0]
-                    boxes: Sequence[Box] = [self._box(((symbols, count),))]
-                    targets = [nodes[remaining - count][target]]
+                    ((symbols, _),) = branching.boxes[0].blocks
+                    ways = [(self._box(((symbols, count),)), nodes[remaining - count][target])]
                 else:
-                    boxes = branching.boxes
-                    targets = [
-                        nodes[remaining - box.length][target]
-                        for box, target in zip(boxes, branching.targets, strict=True)
+                    ways = [
+                        (box, nodes[remaining - box.length][target])
+                        for box, target in zip(branching.boxes, branching.targets, strict=True)
                     ]
-                node = nodes[remaining][hub] = Node(boxes, branching.box_of, targets)
-                count_bytes += len(boxes) * (node.count.bit_length() // 8)
+                node = nodes[remaining][hub] = Node(ways, branching.first)
+                count_bytes += len(ways) * (node.count.bit_length() // 8)
                 if count_bytes > MAX_COUNT_BYTES:
                     raise TableTooLarge
         return nodes[self._length][0]

@@ -1,0 +1,41 @@
+"""`obfsfte bridge-line`: what to give to the clients of a bridge."""
+
+from __future__ import annotations
+
+from twisted.python import usage
+
+from obfsfte.bridge import bridge_line
+from obfsfte.bridge_line import BridgeLine, parse_address
+from obfsfte.commands import options as shared
+from obfsfte.covers.catalogue import Catalogue
+from obfsfte.state import StateDirectory
+from obfsfte.wires import DEFAULT_COVER
+
+
+class Options(shared.Options):
+    synopsis = "Usage: obfsfte bridge-line --state DIRECTORY [--address HOST:PORT] [--cover NAME]"
+    longdesc = (
+        "Prints the line that clients need: for torrc, with Bridge before it, or for obfsfte "
+        "client --bridge. Under tor the state directory is pt_state/fte in its DataDirectory."
+    )
+    optParameters = [
+        ["state", "s", None, "The bridge's directory."],
+        ["address", "a", None, "HOST:PORT where clients find it.", shared.coerced(parse_address)],
+        ["cover", "c", None, "A cover that the server has; default the one that it prefers."],
+    ]
+
+    def postOptions(self) -> None:
+        if self["state"] is None:
+            raise usage.UsageError("needs --state DIRECTORY")
+
+
+def run(options: Options) -> int:
+    state = StateDirectory(options["state"])
+    keys = state.keys()
+    # A server that has started left the line with what it knows: its port, its cover.
+    stored = state.bridge_line()
+    known = None if stored is None else BridgeLine.parse(stored)
+    cover = options["cover"] or (known and known.arguments.get("cover")) or DEFAULT_COVER
+    address = options["address"] or (known and (known.host, known.port))
+    print(bridge_line(state, keys, Catalogue().get(cover).name, address))
+    return 0

@@ -1,0 +1,38 @@
+"""`obfsfte keygen`: make a bridge's keys before its first start, or new ones."""
+
+from __future__ import annotations
+
+from twisted.python import usage
+
+from obfsfte.commands import options as shared
+from obfsfte.errors import ConfigError
+from obfsfte.state import StateDirectory
+
+
+class Options(shared.Options):
+    synopsis = "Usage: obfsfte keygen --state DIRECTORY [--force]"
+    longdesc = (
+        "Makes the keys of a bridge and prints the cert= of its bridge line. A server does "
+        "the same on its first start."
+    )
+    optParameters = [["state", "s", None, "Directory for the keys."]]
+    optFlags = [["force", None, "Replace keys that are there: clients need the new bridge line."]]
+
+    def postOptions(self) -> None:
+        if self["state"] is None:
+            raise usage.UsageError("needs --state DIRECTORY")
+
+
+def run(options: Options) -> int:
+    state = StateDirectory(options["state"])
+    if options["force"]:
+        keys = state.replace_keys()
+    elif state.has_keys():
+        raise ConfigError(
+            f"{state.path} has keys already: obfsfte bridge-line shows them to clients, "
+            "--force replaces them"
+        )
+    else:
+        keys = state.keys_or_new()
+    print(f"cert={keys.cert.encode()}")
+    return 0
