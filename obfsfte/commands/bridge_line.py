@@ -32,10 +32,13 @@ class Options(shared.Options):
 def run(options: Options) -> int:
     state = StateDirectory(options["state"])
     keys = state.keys()
+    cover, address = DEFAULT_COVER, options["address"]
     # A server that has started left the line with what it knows: its port, its cover.
     stored = state.bridge_line()
-    known = None if stored is None else BridgeLine.parse(stored)
-    cover = options["cover"] or (known and known.arguments.get("cover")) or DEFAULT_COVER
-    address = options["address"] or (known and (known.host, known.port))
-    print(bridge_line(state, keys, Catalogue().get(cover).name, address))
+    if stored is not None:
+        known = BridgeLine.parse(stored)
+        cover = known.arguments.get("cover", cover)
+        address = address or (known.host, known.port)
+    cover = Catalogue().get(options["cover"] or cover).name
+    print(bridge_line(state, keys, cover, address))
     return 0
