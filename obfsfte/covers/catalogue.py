@@ -1,0 +1,75 @@
+"""Definitions by name: the built-in ones, which are the *.toml files beside this module, and
+an operator's own.
+
+Definitions are loaded when they are asked for: compiling a language takes time,
+and a process needs one or two of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import PurePath
+
+from obfsfte.covers.cover import Definition
+from obfsfte.covers.stream import StreamDefinition
+from obfsfte.covers.table import Table
+from obfsfte.errors import ConfigError
+
+#: For each kind: what makes a definition from its table, its name and its description.
+KINDS: Mapping[str, Callable[[Table, str, str], Definition]] = {
+    StreamDefinition.kind: StreamDefinition.load,
+}
+
+_SUFFIX = ".toml"
+
+
+def load_definition(text: str, filename: str) -> Definition:
+    """The definition that a file's text describes; its name is the file's, without `.toml`.
+
+    Raises ConfigError, with file, key and reason, for the first fault.
+    """
+    name = PurePath(filename).name.removesuffix(_SUFFIX)
+    # The name goes into bridge lines, where much else would need quoting.
+    if not filename.endswith(_SUFFIX) or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
+        raise ConfigError(
+            f"{filename}: a definition's file name is the cover's name, up to 32 of a-z, 0-9 "
+            f"and '-', and ends in {_SUFFIX}"
+        )
+    table = Table.parse(text, filename)
+    kind = table.text("kind")
+    if kind not in KINDS:
+        raise table.fault("kind", f"must be one of: {', '.join(KINDS)}; not {kind!r}")
+    description = table.text("description")
+    if not description.isprintable():
+        raise table.fault("description", "must be a single line of printable characters")
+    definition = KINDS[kind](table, name, description)
+    table.finish()
+    return definition
+
+
+class Catalogue:
+    """The definitions that a process may use. `own` ones win over built-in ones."""
+
+    def __init__(self, own: Iterable[Definition] = ()) -> None:
+        self._loaded = {definition.name: definition for definition in own}
+        self._built_in = {
+            file.name.removesuffix(_SUFFIX): file
+            for file in resources.files("obfsfte.covers").iterdir()
+            if file.name.endswith(_SUFFIX)
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self._loaded, *self._built_in})
+
+    def get(self, name: str) -> Definition:
+        """The definition of that name. Raises ConfigError, with all names, if there is none."""
+        if name not in self._loaded:
+            if name not in self._built_in:
+                raise ConfigError(f"no cover is named {name!r}; there are: {', '.join(self.names)}")
+            file = self._built_in[name]
+            self._loaded[name] = load_definition(file.read_text("utf-8"), file.name)
+        return self._loaded[name]

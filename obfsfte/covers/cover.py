@@ -1,0 +1,150 @@
+"""The interface of a cover, as the session's channel sees it.
+
+A cover turns records (sealed bytes of the session, uniform to anyone without the keys)
+into covertext and back: one cover message carries one record. It is sans-I/O, one object
+per connection and side, and its shape follows the handshake's order:
+
+```
+ client                                        server
+ definition.client()  -> Greeting              definition.opening()  -> Opening
+   record_size()                                 feed(bytes)         -> [Hello]
+   ... make a hello of that size ...             ... verify hello.record ...
+   begin(hello, keys) -> Cover                   hello.accept(keys)  -> Cover
+```
+
+So whoever holds a `Cover` is past the opening, and knows the two keys that the session
+derives for it from the bridge's secret and the hello's nonce. A cover draws from them what
+both ends must know and a censor must not predict: where the next message ends, above all.
+
+Keys are 32 uniform bytes, one per direction: *upstream* is client to server, *downstream* is
+server to client, at both ends. `random` is `random.SystemRandom()` in service; a test
+passes a seeded `random.Random`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+KEY_SIZE = 32  # bytes of each direction's key
+
+
+class Cover(Protocol):
+    """One side of one connection, once the opening is over. Buffers are bounded."""
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the wire, as received so far, may end here: between two messages."""
+
+    def record_size(self, wanted: int) -> int:
+        """Size in bytes of the record to `wrap` next, when `wanted` bytes would suit best.
+
+        The answer may be smaller or larger than `wanted`; it stays the same until `wrap`,
+        unless `wanted` changes.
+        """
+
+    def wrap(self, record: bytes) -> list[bytes]:
+        """The cover message that carries one record: buffers to write, in order.
+
+        Raises ValueError when the record's size is not one that `record_size` gave.
+        """
+
+    def unwrap(self, data: bytes) -> list[bytes]:
+        """Take wire bytes; return the records that they complete, in order.
+
+        Linear in the bytes received, however they are split. Raises WireError as soon as
+        the bytes cannot be the cover's; then it must not be called again.
+        """
+
+    def data_to_send(self) -> list[bytes]:
+        """What the cover itself has to write now (the client's hello; a pong); may be empty.
+
+        It goes on the wire before what `wrap` returns next.
+        """
+
+
+class Greeting(Protocol):
+    """A client's side before its hello exists."""
+
+    def record_size(self, wanted: int) -> int:
+        """Size in bytes of the record that must hold the hello; as `Cover.record_size`."""
+
+    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> Cover:
+        """Wrap the hello, which is then in the cover's `data_to_send`.
+
+        Raises ValueError when the hello's size is not the one that `record_size` gave.
+        """
+
+
+class Hello(Protocol):
+    """What may be a client's hello: bytes that unwrap, not yet verified by the session."""
+
+    @property
+    def record(self) -> bytes:
+        """The record to verify."""
+
+    def accept(self, upstream: bytes, downstream: bytes) -> Cover:
+        """The server's side, once the session has verified the record.
+
+        The cover has taken all bytes fed to the opening: call `unwrap(b"")` for records
+        that came along with the hello. Raises NotOurs when the message is not exactly the
+        one that these keys make of the record: somebody altered it on the way.
+        """
+
+
+class Opening(Protocol):
+    """A server's side before it knows who is there."""
+
+    @property
+    def possible(self) -> bool:
+        """Whether further bytes may still complete a hello.
+
+        When it is False and none of the hellos returned so far verified, the connection is
+        a stranger's.
+        """
+
+    def feed(self, data: bytes) -> Sequence[Hello]:
+        """Take the connection's next bytes; return the hellos that they complete.
+
+        There can be more than one: a cover whose first message has several lengths tries
+        each of them. Raises NotOurs as soon as no hello can begin with the bytes so far,
+        and then, as after `possible` turned False, must not be fed again.
+        """
+
+
+class Definition(Protocol):
+    """What a definition file describes: immutable, shared by all connections.
+
+    `parameters` are the bridge line's arguments for this cover. Every method that takes
+    them raises ConfigError, naming the parameter, when the kind of cover does not know it
+    or cannot use its value.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in `cover=`: the definition file's name without its suffix."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of cover: `stream`, ..."""
+
+    @property
+    def description(self) -> str:
+        """One line for the operator who chooses."""
+
+    def fingerprint(self, parameters: Mapping[str, str]) -> bytes:
+        """32 bytes that are equal at both ends if and only if their covers are.
+
+        SHA-256 of a canonical form of the definition, without name and description, and
+        of the parameters. The handshake authenticates it.
+        """
+
+    def client(self, parameters: Mapping[str, str], random: Random) -> Greeting:
+        """A client's side of one new connection."""
+
+    def opening(self, parameters: Mapping[str, str], random: Random) -> Opening:
+        """A server's side of one new connection."""
+
+    def facts(self) -> list[str]:
+        """Lines that tell an operator what this kind of cover can carry, and at what price."""

@@ -1,0 +1,104 @@
+"""What an operator needs to know of a cover before choosing it: samples, and figures.
+
+The samples are made by running both sides of a connection against each other with random
+records, as a session's are to anyone without its keys; so making them also shows that the
+definition works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+
+import attrs
+
+from obfsfte.covers.cover import KEY_SIZE, Cover, Definition
+from obfsfte.covers.exemption import PRINTABLE
+
+
+@attrs.define
+class Traffic:
+    """What one direction of a connection carried."""
+
+    messages: list[bytes] = attrs.Factory(list)
+    record_bytes: int = 0
+
+    @property
+    def wire(self) -> bytes:
+        return b"".join(self.messages)
+
+    def figures(self) -> str:
+        """One line: message lengths, overhead, entropy of the bytes, printable share."""
+        wire = self.wire
+        lengths = sorted(len(message) for message in self.messages)
+        counts = Counter(wire)
+        entropy = sum(n / len(wire) * math.log2(len(wire) / n) for n in counts.values())
+        printable = sum(n for byte, n in counts.items() if byte in PRINTABLE) / len(wire)
+        return (
+            f"messages of {lengths[0]} to {lengths[-1]} bytes; "
+            f"{len(wire) / self.record_bytes:.2f} bytes on the wire per record byte; "
+            f"byte entropy {entropy:.2f} bits; {printable:.0%} printable"
+        )
+
+
+def converse(
+    definition: Definition, parameters: Mapping[str, str], random: Random, count: int
+) -> tuple[Traffic, Traffic]:
+    """Upstream and downstream of a connection: hello, answer, and `count` - 1 records more each.
+
+    Raises AssertionError if an end does not receive what the other sent.
+    """
+    upstream, downstream = Traffic(), Traffic()
+    keys = random.randbytes(KEY_SIZE), random.randbytes(KEY_SIZE)
+    greeting = definition.client(parameters, random)
+    hello = random.randbytes(greeting.record_size(0))
+    client = greeting.begin(hello, *keys)
+    upstream.messages.append(b"".join(client.data_to_send()))
+    upstream.record_bytes += len(hello)
+    found = definition.opening(parameters, random).feed(upstream.wire)
+    [server] = [maybe.accept(*keys) for maybe in found if maybe.record == hello]
+    _carry(server, client, downstream, random)
+    for _ in range(count - 1):
+        _carry(client, server, upstream, random)
+        _carry(server, client, downstream, random)
+    return upstream, downstream
+
+
+def _carry(sender: Cover, receiver: Cover, traffic: Traffic, random: Random) -> None:
+    """Send one random record through."""
+    record = random.randbytes(sender.record_size(0))
+    message = b"".join([*sender.data_to_send(), *sender.wrap(record)])
+    traffic.messages.append(message)
+    traffic.record_bytes += len(record)
+    received = receiver.unwrap(message)
+    if received != [record]:
+        raise AssertionError("the cover did not carry a record")
+
+
+def report(
+    definition: Definition, parameters: Mapping[str, str], random: Random, samples: int
+) -> list[str]:
+    """Lines for a terminal: the definition, its figures, and `samples` messages each way."""
+    upstream, downstream = converse(definition, parameters, random, max(samples, 20))
+    lines = [
+        f"{definition.name}: {definition.description}",
+        f"kind: {definition.kind}",
+        *definition.facts(),
+    ]
+    for name, traffic in (("upstream", upstream), ("downstream", downstream)):
+        lines.append(f"{name} as measured: {traffic.figures()}")
+    for name, traffic in (("upstream", upstream), ("downstream", downstream)):
+        for number, message in enumerate(traffic.messages[:samples], 1):
+            lines += ["", f"{name}, message {number}, {len(message)} bytes:"]
+            lines += _show(message)
+    return lines
+
+
+def _show(message: bytes) -> list[str]:
+    """The message as lines of its own, with what a terminal should not see escaped."""
+    return [
+        "  | " + "".join(chr(b) if b in PRINTABLE else f"\\x{b:02x}" for b in line)
+        for line in message.removesuffix(b"\n").split(b"\n")
+    ]
