@@ -40,10 +40,11 @@ class Gate:
         self._openings = list(openings)
         self._seen: list[bytes] = []
         self._seen_length = 0
+        self._decided = False
         self._on_client = on_client
         self._on_stranger = on_stranger
         self._on_lost = on_lost
-        self._deadline = deadlines.add(seconds, self._stranger)
+        self._deadline = deadlines.add(seconds, self.give_up)
         self._wire = wire
         wire.handler = self
 
@@ -60,16 +61,18 @@ class Gate:
                 self._client(channel)
                 return
         if not self._openings or self._seen_length > MAX_OPENING:
-            self._stranger()
+            self.give_up()
 
     def read_ended(self) -> None:
-        self._stranger()
+        self.give_up()
 
     def lost(self) -> None:
+        self._decided = True
         self._deadline.cancel()
         self._on_lost()
 
     def _client(self, channel: Channel) -> None:
+        self._decided = True
         self._deadline.cancel()
         try:
             application_bytes = channel.receive(b"")
@@ -79,9 +82,12 @@ class Gate:
             return
         self._on_client(channel, application_bytes)
 
-    def _stranger(self) -> None:
-        self._deadline.cancel()
-        self._on_stranger(self._seen)
+    def give_up(self) -> None:
+        """Decide for a stranger now. Harmless once it is decided."""
+        if not self._decided:
+            self._decided = True
+            self._deadline.cancel()
+            self._on_stranger(self._seen)
 
 
 class Swallow:

@@ -2,6 +2,11 @@
 
 `ServerConnection` is the life of one connection: the gate reads until it knows who is
 there; a client of ours is joined to the target, anybody else to the fallback site.
+
+The fallback site is connected to at once, for every visitor, while the gate still
+reads. So a stranger who says too little to be told meets the site's own timeouts, to
+the second, and the time to reach it is hidden in that of the visitor's first bytes. A
+client's connection to the site is closed again without a byte on it.
 """
 
 from __future__ import annotations
@@ -48,8 +53,8 @@ class ServerConnection:
         self._wire = wire
         self._site = site
         self._context = context
-        self._plain = Side(self)
         self._dialling: Deferred[None] | None = None
+        self._fallback = FallbackVisit(self._fallback_speaks)
 
     def start(self) -> None:
         self._context.connections.add(self)
@@ -60,18 +65,40 @@ class ServerConnection:
             seconds=self._context.timeouts.handshake,
             on_client=self._welcome,
             on_stranger=self._turn_away,
-            on_lost=self._discard,
+            on_lost=self._left,
         )
+        if self._site.fallback is not None:
+            self._fallback.start(self._site.fallback, self._context)
 
     def _welcome(self, channel: Channel, from_wire: list[bytes]) -> None:
-        address = self._wire.transport.getPeer()
-        self._join(self._site.target(address), channel, from_wire, "target")
+        self._fallback.end()
+        self._hold()
+        endpoint = self._site.target(self._wire.transport.getPeer())
+        self._dialling = Deferred.fromCoroutine(self._reach(endpoint, channel, from_wire))
+        self._dialling.addErrback(self._unreachable, "target")
+
+    async def _reach(
+        self, endpoint: IStreamClientEndpoint, channel: Channel, from_wire: list[bytes]
+    ) -> None:
+        plain = Side(self)
+        await connect_side(endpoint, plain, self._context)
+        self._join(channel, plain, from_wire)
+
+    def _fallback_speaks(self) -> None:
+        """A site that speaks or hangs up before the visitor is known does it to a stranger."""
+        self._gate.give_up()
 
     def _turn_away(self, seen: list[bytes]) -> None:
         if self._site.fallback is None:
             self._swallow()
-        else:
-            self._join(self._site.fallback, PassThrough(), seen, "fallback")
+            return
+        self._hold()
+        self._dialling = self._fallback.reached
+        self._dialling.addCallback(lambda _: self._join_fallback(seen))
+        self._dialling.addErrback(self._unreachable, "fallback")
+
+    def _join_fallback(self, seen: list[bytes]) -> None:
+        self._join(PassThrough(), self._fallback.side, seen, self._fallback.said)
 
     def _swallow(self) -> None:
         Swallow(
@@ -81,47 +108,43 @@ class ServerConnection:
             on_lost=self._discard,
         )
 
-    def _join(
-        self,
-        endpoint: IStreamClientEndpoint,
-        channel: Channel,
-        from_wire: list[bytes],
-        name: str,
-    ) -> None:
+    def _hold(self) -> None:
+        """Read nothing from the wire until there is somewhere to put it."""
         self._wire.handler = self
         self._wire.transport.pauseProducing()
-        self._dialling = Deferred.fromCoroutine(self._relay(endpoint, channel, from_wire))
-        self._dialling.addErrback(self._unreachable, name)
 
-    async def _relay(
-        self, endpoint: IStreamClientEndpoint, channel: Channel, from_wire: list[bytes]
+    def _join(
+        self, channel: Channel, plain: Side, from_wire: list[bytes], from_plain: bytes = b""
     ) -> None:
-        try:
-            await connect_side(endpoint, self._plain, self._context)
-            relay = Relay(self._wire, channel, self._plain, self._context)
-        finally:
-            self._discard()
+        relay = Relay(self._wire, channel, plain, self._context)
+        self._discard()
         self._wire.transport.resumeProducing()
-        relay.start(from_wire)
+        relay.start(from_wire, from_plain)
 
     def _unreachable(self, failure: Failure, name: str) -> None:
+        self._discard()
         if failure.check(CancelledError) is None:
             log.warn("no connection to the {name}: {reason}", name=name, reason=describe(failure))
         if not self._wire.is_lost:
             self._wire.abort()
+
+    def _left(self) -> None:
+        self._fallback.end()
+        self._discard()
 
     def _discard(self) -> None:
         self._context.connections.discard(self)
 
     def abort(self) -> None:
         """End it in whatever phase it is."""
+        self._fallback.end()
         if self._dialling is not None:
             self._dialling.cancel()
         if not self._wire.is_lost:
             self._wire.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Both sides are silent while the target is dialled: the wire is paused."""
+        """Both sides are silent while the target is dialled: the wire is held."""
 
     def read_ended(self) -> None:
         pass
@@ -129,6 +152,46 @@ class ServerConnection:
     def lost(self) -> None:
         """The client left before the target was reached."""
         self.abort()
+
+
+class FallbackVisit:
+    """The fallback site's side of a connection before the gate has decided.
+
+    `reached` fires when the site is connected. `said` is what it sent so far.
+    """
+
+    def __init__(self, on_event: Callable[[], None]) -> None:
+        self.side = Side(self)
+        self.said = b""
+        self.reached: Deferred[None] = Deferred()
+        self._on_event = on_event
+        self._ended = False
+
+    def start(self, endpoint: IStreamClientEndpoint, context: Context) -> None:
+        self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, context))
+
+    def end(self) -> None:
+        """It was a client: leave as a visitor does who changed his mind."""
+        if self._ended:
+            return
+        self._ended = True
+        self.reached.addBoth(lambda _: self._leave())
+        self.reached.cancel()
+
+    def _leave(self) -> None:
+        if self.side.transport is not None and not self.side.is_lost:
+            self.side.close()
+
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+        self._on_event()
+
+    def read_ended(self) -> None:
+        self._on_event()
+
+    def lost(self) -> None:
+        if not self._ended:
+            self._on_event()
 
 
 class TunnelServerFactory(Factory):

@@ -98,6 +98,70 @@ def test_a_stranger_who_half_closed_first_is_half_closed_at_the_fallback() -> No
     assert site.half_closed
 
 
+def test_the_fallback_is_reached_at_once_and_left_without_a_byte_for_a_client() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    _, site = server.fallback.accept()
+    server.wire_side.dataReceived(b"sesame\n")
+    assert site.value() == b""
+    assert site.disconnecting
+    assert not site.aborted
+    server.target.accept()
+    server.wire_side.dataReceived(b"+in\n")
+
+
+def test_a_fallback_still_being_reached_is_given_up_for_a_client() -> None:
+    server = Server(fallback=True)
+    server.wire_side.dataReceived(b"sesame\n")
+    assert server.fallback is not None
+    assert server.fallback.cancelled == 1
+
+
+def test_a_site_that_hangs_up_on_a_silent_visitor_is_seen_to() -> None:
+    """nginx closes a connection that sent no whole request; so must we, at the same time."""
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    site_side, site = server.fallback.accept()
+    server.wire_side.dataReceived(b"ses")
+    assert site.value() == b""
+    site_side.dataReceived(b"408")
+    site_side.readConnectionLost()
+    assert server.wire.value() == b"408"
+    assert server.wire.half_closed
+    assert site.value() == b"ses"
+
+
+def test_an_unreachable_fallback_costs_strangers_only() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    server.fallback.refuse(ConnectionRefusedError())
+    assert not server.wire.disconnecting
+    with capturedLogs() as events:
+        server.wire_side.dataReceived(b"stranger")
+    assert server.wire.aborted
+    assert [event["name"] for event in events] == ["fallback"]
+    lose(server.wire_side)
+    assert len(server.context.connections) == 0
+
+
+def test_a_client_is_served_though_the_fallback_is_down() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    server.fallback.refuse(ConnectionRefusedError())
+    server.wire_side.dataReceived(b"sesame\n+one\n")
+    _, target = server.target.accept()
+    assert target.value() == b"one"
+
+
+def test_a_visitor_who_resets_is_no_visitor_of_the_fallback_any_more() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    _, site = server.fallback.accept()
+    lose(server.wire_side)
+    assert site.disconnecting
+    assert len(server.context.connections) == 0
+
+
 def test_a_stranger_without_a_fallback_is_swallowed() -> None:
     server = Server()
     with capturedLogs() as events:
