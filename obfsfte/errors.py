@@ -1,9 +1,11 @@
 """The exceptions that cross a layer.
 
-Two families, for two readers. `WireError` is about bytes from the network: the
+Three families. `WireError` is about bytes from the network: the
 connection that raised it is over, nobody is told why, the process goes on.
 `ConfigError` is about what a person wrote (an option, a key file, a definition):
 its message is one line that says what was wrong, where, and what to do.
+`UnusableConnection` is about a peer that was reached and is not what it should be: its
+message is for the log.
 """
 
 
@@ -21,6 +23,10 @@ class Truncated(WireError):
 
 class NotOurs(WireError):
     """The first bytes of a connection cannot open this wire: a stranger, to the gate."""
+
+
+class UnusableConnection(Exception):
+    """A connection was made and cannot be used. The message names no address."""
 
 
 class ConfigError(ValueError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, TimeoutError
+from typing import NoReturn
+
+from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     ConnectError,
     ConnectionRefusedError,
@@ -16,12 +18,12 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel
-from obfsfte.errors import WireError
+from obfsfte.errors import UnusableConnection, WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.side import Side
 
 
-class HandshakeFailed(Exception):
+class HandshakeFailed(UnusableConnection):
     """The bridge was reached, but it is not one that our settings fit."""
 
 
@@ -38,7 +40,13 @@ class _SideFactory(Factory):
 async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
     connecting = endpoint.connect(_SideFactory(side))
-    await connecting.addTimeout(context.timeouts.connect, context.deadlines.clock)
+    clock = context.deadlines.clock
+    await connecting.addTimeout(context.timeouts.connect, clock, _timed_out)
+
+
+def _timed_out(_result: object, _seconds: float) -> NoReturn:
+    # Endpoints have exceptions of their own for being cancelled; the reason is the time.
+    raise ConnectTimeoutError(string="no answer in time")
 
 
 class Handshake:
@@ -100,7 +108,6 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (DNSLookupError, "its name cannot be resolved"),
     (TCPTimedOutError, "timed out"),
     (ConnectTimeoutError, "timed out"),
-    (TimeoutError, "timed out"),
 )
 
 
@@ -110,8 +117,9 @@ def describe(failure: Failure) -> str:
         if failure.check(kind) is not None:
             return text
     error = failure.value
-    if isinstance(error, ConnectError) and error.osError is not None:
-        return f"connecting failed ({error.osError})"
-    if isinstance(error, HandshakeFailed):
+    if isinstance(error, UnusableConnection):
         return str(error)
+    if isinstance(error, ConnectError):
+        text = error.args[0] if error.args else ""
+        return f"connecting failed ({text or error.osError or type(error).__name__})"
     return f"connecting failed ({type(error).__name__})"

@@ -39,6 +39,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from obfsfte.errors import UnusableConnection
 from obfsfte.transport.preface import Preface, connect_with_preface
 
 COOKIE_HEADER = b"! Extended ORPort Auth Cookie !\x0a"
@@ -60,7 +61,7 @@ DENY = 0x1001
 _COMMAND = struct.Struct(">HH")  # code, length of the body
 
 
-class ExtORPortError(Exception):
+class ExtORPortError(UnusableConnection):
     """Tor's Extended ORPort cannot be used; the message is for the bridge's operator."""
 
 
