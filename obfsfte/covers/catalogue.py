@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import PurePath
 
 from obfsfte.covers.cover import Definition
-from obfsfte.covers.stream import StreamDefinition
+from obfsfte.covers.stream_definition import StreamDefinition
 from obfsfte.covers.table import Table
 from obfsfte.errors import ConfigError
 

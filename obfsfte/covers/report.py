@@ -16,6 +16,7 @@ import attrs
 
 from obfsfte.covers.cover import KEY_SIZE, Cover, Definition
 from obfsfte.covers.exemption import PRINTABLE
+from obfsfte.session.records import OVERHEAD
 
 
 @attrs.define
@@ -35,10 +36,11 @@ class Traffic:
         lengths = sorted(len(message) for message in self.messages)
         counts = Counter(wire)
         entropy = sum(n / len(wire) * math.log2(len(wire) / n) for n in counts.values())
+        data = self.record_bytes - OVERHEAD * len(self.messages)
         printable = sum(n for byte, n in counts.items() if byte in PRINTABLE) / len(wire)
         return (
             f"messages of {lengths[0]} to {lengths[-1]} bytes; "
-            f"{len(wire) / self.record_bytes:.2f} bytes on the wire per record byte; "
+            f"{len(wire) / data:.2f} bytes on the wire for one of data; "
             f"byte entropy {entropy:.2f} bits; {printable:.0%} printable"
         )
 

@@ -1,5 +1,8 @@
 """The catalogue: built-ins by name, an operator's own before them, faulty files named."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from obfsfte.covers import Catalogue, load_definition
@@ -73,3 +76,20 @@ def test_faults(old: str, new: str, message: str) -> None:
         load_definition(TEXT.replace(old, new, 1), "x.toml")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "covers.md"
+
+
+def test_the_example_of_the_documentation_is_right() -> None:
+    text = DOCS.read_text("utf-8")
+    [example] = re.findall(r"```toml\n# (\S+)\n(.*?)```", text, re.S)
+    load_definition(example[1], example[0])
+    with pytest.raises(ConfigError) as caught:
+        load_definition(example[1].replace("[370,", "[90,"), example[0])
+    assert str(caught.value) in " ".join(text.split())
+
+
+def test_the_documentation_has_every_built_in_cover() -> None:
+    rows = re.findall(r"^\| (`[^|]*) \|", DOCS.read_text("utf-8"), re.M)
+    assert set(Catalogue().names) <= set(re.findall(r"`([a-z0-9-]+)`", " ".join(rows)))

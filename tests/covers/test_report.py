@@ -31,9 +31,9 @@ def test_the_conversation_is_what_was_asked_for() -> None:
 
 
 def test_figures() -> None:
-    traffic = Traffic([b"aabb", b"\n\n\x00\x00"], record_bytes=4)
+    traffic = Traffic([b"aabb", b"\n\n\x00\x00"], record_bytes=42)
     assert traffic.figures() == (
-        "messages of 4 to 4 bytes; 2.00 bytes on the wire per record byte; "
+        "messages of 4 to 4 bytes; 4.00 bytes on the wire for one of data; "
         "byte entropy 2.00 bits; 50% printable"
     )
 
@@ -43,7 +43,10 @@ def test_the_report(samples: int) -> None:
     lines = report(HALF_PRINTABLE, {}, Random(2), samples)
     text = "\n".join(lines)
     assert lines[0] == "half: half of it printable"
-    assert "  length   260: capacity 1024 bits, 3.94 per byte; records of 127 bytes; 2.05" in text
+    assert (
+        "  length  260: capacity 1024 bits, 3.94 per byte; "
+        "records of 127 bytes for 107 of data: 2.43 bytes on the wire for each"
+    ) in text
     assert "Ex2: the first six bytes are always printable" in text
     assert len(re.findall(r"^upstream, message", text, re.M)) == samples
     assert len(re.findall(r"^downstream, message", text, re.M)) == samples
