@@ -44,7 +44,7 @@ def faults(messages):
         ("bytes", sum(values), 255 * size),
     ]:
         deviation = (sum_ - degrees) / sqrt(2 * degrees)
-        if abs(deviation) > 4:
+        if abs(deviation) > 4.5:
             found.append(f"all {name}: {deviation:.1f} standard deviations")
     return found
 
