@@ -1,0 +1,141 @@
+"""Services: put together from options, listening, and stopping with patience."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.testing import MemoryReactorClock
+
+from obfsfte import service
+from obfsfte.bridge_line import BridgeLine
+from obfsfte.channel import PassThrough
+from obfsfte.classic import DEFAULT_KEY
+from obfsfte.errors import ConfigError
+from obfsfte.wires import ClassicWire, served_releases
+
+from .transport.fakes import FakeEndpoint, connected, lose
+
+LISTEN = "tcp:8079:interface=127.0.0.1"
+
+
+def new_client(reactor: MemoryReactorClock, connect: FakeEndpoint) -> service.TunnelService:
+    return service.client_service(
+        reactor, listen=LISTEN, connect=connect, open_channel=PassThrough, drain_seconds=5.0
+    )
+
+
+def test_listens_where_it_was_told() -> None:
+    reactor = MemoryReactorClock()
+    new_client(reactor, FakeEndpoint()).startService()
+    ((port, _factory, _backlog, interface),) = reactor.tcpServers
+    assert (port, interface) == (8079, "127.0.0.1")
+
+
+class Occupied(MemoryReactorClock):
+    def listenTCP(self, *args: object, **kwargs: object) -> None:  # noqa: N802
+        raise CannotListenError("127.0.0.1", 8079, OSError(98, "Address already in use"))
+
+
+def test_an_address_in_use_is_one_line() -> None:
+    tunnel = new_client(Occupied(), FakeEndpoint())
+    failures: list[BaseException] = []
+    listening = Deferred.fromCoroutine(tunnel.listen())
+    listening.addErrback(lambda failure: failures.append(failure.value))
+    assert isinstance(failures[0], service.ListenError)
+    assert "\n" not in str(failures[0])
+    assert LISTEN in str(failures[0])
+    assert "Address already in use" in str(failures[0])
+
+
+def test_twistd_is_told_in_its_way() -> None:
+    with pytest.raises(SystemExit, match="Address already in use"):
+        new_client(Occupied(), FakeEndpoint()).startService()
+
+
+class Running:
+    """A client half with one connection in its relay."""
+
+    def __init__(self) -> None:
+        self.reactor = MemoryReactorClock()
+        bridge = FakeEndpoint()
+        self.tunnel = new_client(self.reactor, bridge)
+        self.tunnel.startService()
+        self.side = self.reactor.tcpServers[0][1].buildProtocol(None)
+        self.plain = connected(self.side)
+        self.wire_side, self.wire = bridge.accept()
+        self.stopped: list[object] = []
+
+    def stop(self) -> None:
+        self.tunnel.stopService().addCallback(self.stopped.append)
+
+
+def test_stopping_waits_for_connections_to_end() -> None:
+    running = Running()
+    running.stop()
+    running.reactor.pump([1.0] * 3)
+    assert running.stopped == []
+    lose(running.side)
+    lose(running.wire_side)
+    assert running.stopped == [None]
+    assert running.reactor.getDelayedCalls() == []
+
+
+def test_stopping_ends_connections_that_stay() -> None:
+    running = Running()
+    running.stop()
+    running.reactor.pump([1.0] * 7)
+    assert running.plain.aborted
+    assert running.wire.aborted
+    lose(running.side)
+    lose(running.wire_side)
+    assert running.stopped == [None]
+
+
+def test_a_server_knows_its_languages_before_the_first_connection() -> None:
+    reactor = MemoryReactorClock()
+    tunnel = service.server_service(
+        reactor,
+        listen="tcp:8080",
+        target="tcp:127.0.0.1:8081",
+        wires=[ClassicWire(served_releases(None, None), DEFAULT_KEY)],
+    )
+    tunnel.startService()
+    assert [server[0] for server in reactor.tcpServers] == [8080]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tcp", "tcp:", "tcp:0:0:0:0:x=1", "nonsense:1", "tcp:port=x", "ssl:443", "tls:"]
+)
+def test_faulty_endpoints_are_one_line(text: str) -> None:
+    for make in (service.server_endpoint, service.client_endpoint):
+        try:
+            make(MemoryReactorClock(), text)
+        except ConfigError as error:
+            assert "\n" not in str(error)
+            assert repr(text) in str(error)
+
+
+def test_a_unix_socket_is_a_place_too(tmp_path: Path) -> None:
+    reactor = MemoryReactorClock()
+    service.client_endpoint(reactor, f"unix:{tmp_path}/socket").connect(_factory())
+    assert len(reactor.unixClients) == 1
+
+
+def test_a_bridges_name_is_resolved_not_refused() -> None:
+    line = BridgeLine.parse("fte bücher.example:8080")
+    assert service.bridge_endpoint(MemoryReactorClock(), line) is not None
+
+
+def test_a_bridge_whose_name_cannot_be_one_is_one_line() -> None:
+    line = BridgeLine.parse("fte " + "x" * 64 + ".example:8080")
+    with pytest.raises(ConfigError, match="no host name"):
+        service.bridge_endpoint(MemoryReactorClock(), line)
+
+
+def _factory() -> object:
+    from twisted.internet.protocol import Factory, Protocol
+
+    return Factory.forProtocol(Protocol)
