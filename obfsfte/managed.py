@@ -33,8 +33,8 @@ from obfsfte.bridge import Publisher, session_wires, unix_time
 from obfsfte.bridge_line import TRANSPORT
 from obfsfte.channel import Channel
 from obfsfte.classic import DEFAULT_KEY, ClassicKey
-from obfsfte.covers.catalogue import Catalogue
 from obfsfte.errors import ConfigError
+from obfsfte.own_covers import catalogue
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.service import (
@@ -127,7 +127,6 @@ class ManagedClient(ManagedProxy):
         super().__init__(plugin)
         self._reactor = reactor
         self._context = make_context(reactor)
-        self._catalogue = Catalogue()
         self._proxy = _proxy_address(plugin)
 
     async def launch(self) -> None:
@@ -136,6 +135,7 @@ class ManagedClient(ManagedProxy):
         await super().launch()
 
     async def _launch(self, name: str) -> None:
+        self._catalogue = catalogue(state=state_path(self._plugin))
         factory = _SocksFactory(self._requested, self._context)
         endpoint = TCP4ServerEndpoint(self._reactor, 0, interface=_SOCKS_HOST)
         tunnel = TunnelService("SOCKS listener", endpoint, _SOCKS_HOST, factory, self._context)
@@ -236,7 +236,7 @@ class ManagedServer(ManagedProxy):
                 known = ", ".join(f"{known}=" for known in _SERVER_OPTIONS)
                 raise ConfigError(f"unknown option {key}=: choose from {known}")
         covers = [cover for cover in options.get("cover", "").split(",") if cover]
-        sessions = session_wires(self._state, covers, Catalogue())
+        sessions = session_wires(self._state, covers, catalogue(state=self._state.path))
         wires: list[ServerWire] = [*sessions]
         if _yes(options, "classic"):
             releases = served_releases(options.get("release"), options.get("format"))

@@ -7,7 +7,7 @@ from twisted.python import usage
 from obfsfte.bridge import bridge_line
 from obfsfte.bridge_line import BridgeLine, parse_address
 from obfsfte.commands import options as shared
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.own_covers import catalogue
 from obfsfte.state import StateDirectory
 from obfsfte.wires import DEFAULT_COVER
 
@@ -39,6 +39,7 @@ def run(options: Options) -> int:
         known = BridgeLine.parse(stored)
         cover = known.arguments.get("cover", cover)
         address = address or (known.host, known.port)
-    cover = Catalogue().get(options["cover"] or cover).name
+    if options["cover"] is not None:
+        cover = catalogue(state=state.path).get(options["cover"]).name
     print(bridge_line(state, keys, cover, address))
     return 0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 
 from twisted.python import usage
 
 from obfsfte import service
+from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.classic import DEFAULT_RELEASE, find_release
 from obfsfte.commands import options as shared
-from obfsfte.covers.catalogue import Catalogue
 from obfsfte.logs import log_to
+from obfsfte.own_covers import catalogue
 from obfsfte.transport.context import Timeouts
 from obfsfte.wires import DEFAULT_FORMAT, classic_client_wire, client_wire
 
@@ -58,6 +58,14 @@ class Options(shared.Options):
     ]
     optFlags = [["classic", None, "Speak fteproxy's wire."]]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self["cover-files"] = []
+
+    def opt_cover_file(self, path: str) -> None:
+        """A cover's definition of your own, as at the server; may be given several times."""
+        self["cover-files"].append(path)
+
     def postOptions(self) -> None:
         if self["bridge"] is None and self["connect"] is None:
             raise usage.UsageError("needs --bridge, or --connect with --classic")
@@ -73,7 +81,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
     if line is not None:
-        open_channel = client_wire(line.arguments, Catalogue(), lambda: int(time.time()))
+        open_channel = client_wire(line.arguments, catalogue(options["cover-files"]), unix_time)
         connect = service.bridge_endpoint(reactor, line)
     else:
         key = shared.classic_key(options["key-file"])

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from random import SystemRandom
 
 from twisted.python import usage
 
 from obfsfte.commands import options as shared
-from obfsfte.covers.catalogue import Catalogue, load_definition
+from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.cover import Definition
 from obfsfte.covers.report import report
 from obfsfte.errors import ConfigError
-
-#: No definition is nearly as large as this, in characters.
-_MAX_FILE = 1 << 20
+from obfsfte.own_covers import read_definition
 
 
 def _count(text: str) -> int:
@@ -76,20 +73,6 @@ class Options(shared.Options):
     def postOptions(self) -> None:
         if self.subCommand is None:
             raise usage.UsageError("needs one of list, show, check")
-
-
-def read_definition(path: str) -> Definition:
-    """Load an operator's own definition. Raises ConfigError with the file's name."""
-    try:
-        with Path(path).open(encoding="utf-8") as stream:
-            text = stream.read(_MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read the definition {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read the definition {path}: it is not UTF-8 text") from None
-    if len(text) > _MAX_FILE:
-        raise ConfigError(f"the definition {path} is larger than {_MAX_FILE} characters")
-    return load_definition(text, path)
 
 
 def run(options: Options) -> int:

@@ -11,8 +11,8 @@ from obfsfte import service
 from obfsfte.bridge import Publisher, session_wires
 from obfsfte.bridge_line import parse_address
 from obfsfte.commands import options as shared
-from obfsfte.covers.catalogue import Catalogue
 from obfsfte.logs import log_to
+from obfsfte.own_covers import catalogue
 from obfsfte.state import StateDirectory
 from obfsfte.transport.context import Timeouts
 from obfsfte.wires import ClassicWire, ServerWire, served_releases
@@ -53,10 +53,15 @@ class Options(shared.Options):
     def __init__(self) -> None:
         super().__init__()
         self["covers"] = []
+        self["cover-files"] = []
 
     def opt_cover(self, name: str) -> None:
         """What the traffic looks like; may be given several times. See obfsfte covers list."""
         self["covers"].append(name)
+
+    def opt_cover_file(self, path: str) -> None:
+        """A cover's definition of your own, for --cover; may be given several times."""
+        self["cover-files"].append(path)
 
     def postOptions(self) -> None:
         if self["state"] is None and not self["classic"]:
@@ -74,7 +79,9 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
     publisher = None
     if options["state"] is not None:
         state = StateDirectory(options["state"])
-        sessions = session_wires(state, options["covers"], Catalogue())
+        sessions = session_wires(
+            state, options["covers"], catalogue(options["cover-files"], state.path)
+        )
         wires += sessions
         publisher = Publisher(state, sessions, options["address"])
     if options["classic"]:
