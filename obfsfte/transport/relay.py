@@ -12,9 +12,11 @@ reader is.
 
 Each direction ends by itself: end of stream on the one side becomes a half-close of
 the other. When both have ended, both transports are closed. Everything else that ends
-a connection (reset, forged or truncated bytes, timeout) is carried as an abort: a
-stream that was cut short must not look complete. The idle deadline stays until both
-transports are gone, so that a reader who never drains its last bytes cannot hold them.
+a connection (reset, forged or truncated bytes, timeout) is carried as an abort, but to
+a reader who has got all of the other's stream: a stream that was cut short must not
+look complete, and one that is complete must not be cut. The idle deadline stays until
+both transports are gone, so that a reader who never drains his last bytes cannot hold
+them.
 """
 
 from __future__ import annotations
@@ -94,9 +96,9 @@ class Relay:
             self._broken(error)
             return
         self._after_receive()
-        # On a wire whose streams end by record, TCP ends only after both have.
-        if not self._channel.ends_with_fin and not self._plain_ended:
-            self.abort()
+        # On a wire whose streams end by record, TCP's end is the end of both.
+        if not self._channel.ends_with_fin:
+            self._end_what_is_left()
 
     def plain_received(self, data: bytes) -> None:
         self._idle.extend(self._idle_seconds)
@@ -122,12 +124,24 @@ class Relay:
                 side.abort()
 
     def side_lost(self) -> None:
-        """A transport is gone: unless all was said, the other is cut too."""
-        if not self._closing:
-            self.abort()
+        """A transport is gone."""
+        self._end_what_is_left()
         if self._wire.is_lost and self._plain.is_lost:
             self._idle.cancel()
             self._connections.discard(self)
+
+    def _end_what_is_left(self) -> None:
+        """One side is gone: a side that has got all of the other's stream may drain it."""
+        if self._closing:
+            return
+        self._closing = True
+        for side, complete in ((self._wire, self._plain_ended), (self._plain, self._wire_ended)):
+            if side.is_lost:
+                continue
+            if complete:
+                side.close()
+            else:
+                side.abort()
 
     def _after_receive(self) -> None:
         self._wire.write_all(self._channel.data_to_send())

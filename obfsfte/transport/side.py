@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, ITransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated, ITransport
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -71,9 +71,12 @@ class Side(TwistedProtocol):
             self.transport.writeSequence(buffers)
 
     def half_close(self) -> None:
-        """Send FIN after all that was written, where the transport can (TLS cannot)."""
+        """Send FIN after all that was written; where there are no halves (TLS), close."""
         lose_write = getattr(self.transport, "loseWriteConnection", None)
-        if lose_write is not None:
+        # TLS's transport passes unknown methods on to the one below: not this one, please.
+        if lose_write is None or INegotiated.providedBy(self.transport):
+            self.transport.loseConnection()
+        else:
             lose_write()
 
     def close(self) -> None:

@@ -126,11 +126,26 @@ def test_a_wire_that_ends_without_the_record_is_a_truncation() -> None:
     assert not joined.plain.half_closed
 
 
-def test_a_wire_that_closes_while_we_still_talk_is_a_cut() -> None:
+def test_a_wire_that_closes_after_its_end_lets_the_application_drain() -> None:
     joined = Joined()
-    joined.wire_side.dataReceived(b".\n")
+    joined.wire_side.dataReceived(b"+all\n.\n")
     joined.wire_side.readConnectionLost()
-    assert joined.cut
+    assert joined.plain.disconnecting
+    assert not joined.plain.aborted
+
+
+@pytest.mark.parametrize("lost", ["wire_side", "plain_side"])
+def test_a_reset_after_a_complete_stream_does_not_cut_its_reader(lost: str) -> None:
+    joined = Joined()
+    if lost == "wire_side":
+        joined.wire_side.dataReceived(b"+all\n.\n")
+    else:
+        joined.plain_side.dataReceived(b"all")
+        joined.plain_side.readConnectionLost()
+    reader = joined.plain if lost == "wire_side" else joined.wire
+    lose(getattr(joined, lost))
+    assert reader.disconnecting
+    assert not reader.aborted
 
 
 @pytest.mark.parametrize("lost", ["wire_side", "plain_side"])
@@ -148,6 +163,7 @@ def test_a_clean_loss_without_half_close_counts_as_an_end() -> None:
     lose(joined.wire_side, clean=True)
     assert joined.plain.value() == b"all of it"
     assert joined.plain.half_closed
+    assert not joined.plain.aborted
 
 
 def test_a_fin_from_before_the_join_is_not_forgotten() -> None:
