@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from types import MappingProxyType
 
 import attrs
@@ -19,7 +20,7 @@ from obfsfte.errors import ConfigError
 
 TRANSPORT = "fte"
 
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 _FINGERPRINT = re.compile(r"\$?[0-9A-Fa-f]{40}")
 
 
@@ -41,7 +42,8 @@ class BridgeLine:
         words = text.split()
         if words and words[0].lower() == "bridge":
             del words[0]
-        if len(words) < 2 or words[0] != TRANSPORT:
+        # An argument in the address's place must not be quoted in an error about addresses.
+        if len(words) < 2 or words[0] != TRANSPORT or "=" in words[1]:
             raise ConfigError(
                 f'a bridge line reads "{TRANSPORT} ADDRESS:PORT [FINGERPRINT] [KEY=VALUE ...]"'
             )
@@ -55,7 +57,8 @@ class BridgeLine:
             key, equals, value = word.partition("=")
             if not key or not equals:
                 raise ConfigError(
-                    f"the bridge line's argument {len(arguments) + 1} is not KEY=VALUE"
+                    f"the bridge line's argument {len(arguments) + 1} is not KEY=VALUE; a "
+                    "fingerprint has 40 hexadecimal digits and comes before the arguments"
                 )
             if key in arguments:
                 raise ConfigError(f"the bridge line says {key}= twice")
@@ -74,9 +77,14 @@ class BridgeLine:
 def parse_address(text: str) -> tuple[str, int]:
     """Read `host:port` or `[v6]:port`. Raises ConfigError."""
     match = _ADDRESS.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"{text!r} is no address: write HOST:PORT, or [IPV6]:PORT")
+    try:
+        if match is None:
+            raise ValueError
+        host = str(IPv6Address(match["v6"])) if match["v6"] else match["host"]
+        host.encode("idna")  # what DNS cannot carry, such as an empty label
+    except ValueError:
+        raise ConfigError(f"{text!r} is no address: write HOST:PORT, or [IPV6]:PORT") from None
     port = int(match["port"])
     if not 0 < port < 65536:
         raise ConfigError(f"{text!r} has no usable port: it must be from 1 to 65535")
-    return match["v6"] or match["host"], port
+    return host, port
