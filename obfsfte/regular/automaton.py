@@ -26,7 +26,7 @@ _UNGUARDED = ((ALL_BYTES, Side.OTHER, (Side.OTHER,)),)
 
 # How much a state may cost on average, in steps of the subset construction. The subsets of a
 # hostile pattern grow with their number, so that a limit on the states alone allows its square.
-_WORK_PER_STATE = 100
+_WORK_PER_STATE = 50
 
 
 @attrs.frozen(eq=False)

@@ -14,6 +14,7 @@ alphabet, the most of any protocol's message, are boxes; where the automaton has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
 from math import prod
 
@@ -30,21 +31,23 @@ class NotInBox(Exception):
     """The string is not one of the box."""
 
 
+@lru_cache(maxsize=1024)
+def _translations(symbols: bytes) -> tuple[bytes, bytes]:
+    """Tables from digits to symbols and back. What is no symbol becomes 255, which is no digit."""
+    back = bytearray(b"\xff" * 256)
+    for digit, symbol in enumerate(symbols):
+        back[symbol] = digit
+    return symbols.ljust(256, b"\0"), bytes(back)
+
+
 class Field:
     """`count` bytes, each of the same `symbols`."""
 
     def __init__(self, symbols: bytes, count: int) -> None:
-        radix = len(symbols)
-        self.symbols = symbols
         self.length = count
-        self.size = radix**count
-        self._radix = radix
-        self._encode = symbols.ljust(256, b"\0")
-        # The digit of a byte; 255 is no digit where there is a byte to refuse.
-        decode = bytearray(b"\xff" * 256)
-        for digit, symbol in enumerate(symbols):
-            decode[symbol] = digit
-        self._decode = bytes(decode)
+        self._radix = len(symbols)
+        self.size = self._radix**count
+        self._encode, self._decode = _translations(symbols)
 
     def unrank(self, number: int) -> bytes:
         return digits_of(number, self._radix, self.length).translate(self._encode)
@@ -64,10 +67,13 @@ class Box:
     """
 
     def __init__(self, blocks: Blocks) -> None:
-        self.blocks = blocks
+        self.blocks = tuple(
+            (symbols, sum(count for _, count in group))
+            for symbols, group in groupby(blocks, lambda block: block[0])
+        )
         self.length = sum(count for _, count in blocks)
         self._parts: list[bytes | Field] = []
-        for literal, group in groupby(blocks, lambda block: len(block[0]) == 1):
+        for literal, group in groupby(self.blocks, lambda block: len(block[0]) == 1):
             if literal:
                 self._parts.append(b"".join(symbols * count for symbols, count in group))
             else:

@@ -50,30 +50,27 @@ class Language:
     """
 
     pattern: Pattern = attrs.field(converter=_to_pattern)
-    length: int = attrs.field()
+    length: int
     #: The first of the nodes (see table.py) that the strings are counted in.
     root: Node = attrs.field(init=False, eq=False, repr=False)
 
-    @length.validator
-    def _check_length(self, attribute: object, length: int) -> None:
-        if length < 0:
-            raise ConfigError(f"a string cannot have a length of {length} bytes")
-
     @root.default
     def _count(self) -> Node:
+        if self.length < 0:
+            raise ConfigError(f"a length of {self.length} bytes is negative")
         automaton = self.pattern.automaton
         try:
             root = count_strings(find_hubs(automaton), self.length)
         except TableTooLarge:
             raise PatternError(
-                f"the pattern has too many forms in {self.length} bytes: "
+                f"the pattern takes too much memory with a length of {self.length} bytes: "
                 "use a shorter length, or fewer repeats"
             ) from None
         if root is None:
             lengths = nearest_lengths(automaton, self.length)
+            hint = " and ".join(map(str, lengths)) or "no other length is near"
             raise EmptyLanguage(
-                f"the pattern matches no string of {self.length} bytes"
-                + (f", the nearest lengths are {lengths}" if lengths else "")
+                f"the pattern matches no string of {self.length} bytes (of nearest length: {hint})"
             )
         return root
 
@@ -148,9 +145,13 @@ class Language:
         positions: defaultdict[bytes, int] = defaultdict(int)
         for box, starts in boxes.items():
             for symbols, count in box.blocks:
-                for _ in range(count):
-                    positions[symbols] |= starts
-                    starts <<= 1
+                span, width = starts, 1
+                while width < count:
+                    shift = min(width, count - width)
+                    span |= span << shift
+                    width += shift
+                positions[symbols] |= span
+                starts <<= count
         return positions
 
     def matcher(self) -> Matcher:

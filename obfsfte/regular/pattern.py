@@ -86,7 +86,7 @@ def _to_bytes(pattern: bytes | str) -> bytes:
         ) from None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Pattern:
     """A bytes regular expression for whole strings, compiled to its minimal automaton.
 
@@ -95,8 +95,8 @@ class Pattern:
     """
 
     source: bytes = attrs.field(alias="pattern", converter=_to_bytes)
-    max_states: int = attrs.field(default=MAX_STATES, kw_only=True, eq=False, repr=False)
-    automaton: Automaton = attrs.field(init=False, eq=False, repr=False)
+    max_states: int = attrs.field(default=MAX_STATES, kw_only=True, eq=False)
+    automaton: Automaton = attrs.field(init=False, eq=False)
 
     @automaton.default
     def _compile(self) -> Automaton:
@@ -110,8 +110,8 @@ class Pattern:
         except _Refused:
             name, position = _first_refused(self.source)
             raise PatternError(
-                f"{name} at position {position} of the pattern cannot be used: "
-                "it does not describe a regular language"
+                f"{name} at position {position} of the pattern is not supported: "
+                "write the pattern without it"
             ) from None
         except TooManyStates:
             raise PatternError(
@@ -122,6 +122,9 @@ class Pattern:
             raise PatternError("the groups of the pattern are nested too deeply") from None
         except (re.error, OverflowError, ValueError) as error:
             raise PatternError(f"the pattern is not a regular expression: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.source!r})"
 
 
 class _Refused(Exception):
@@ -150,7 +153,7 @@ def _first_refused(source: bytes) -> tuple[str, int]:
             if error.pos == position + 1 and match.lastindex:
                 return list(_REFUSED)[match.lastindex - 1], position
         position += 1
-    raise AssertionError("a construct was refused that has no known spelling")
+    return "a construct that this version does not know", 0
 
 
 def _size(nodes: Iterable[Any]) -> int:
@@ -159,8 +162,11 @@ def _size(nodes: Iterable[Any]) -> int:
     for op, av in nodes:
         if op in _REPEATS:
             low, high, body = av
-            copies = max(low, 1) if high is sre.MAXREPEAT else high
-            size += 1 + copies * (1 + _size(body))
+            copy = max(1, _size(body))  # copies of nothing take time too
+            if high is sre.MAXREPEAT:
+                size += max(1, low) * copy + 1
+            else:
+                size += low * copy + (high - low) * (copy + 1)
         elif op is sre.BRANCH:
             size += 1 + sum(map(_size, av[1]))
         elif op is sre.SUBPATTERN:

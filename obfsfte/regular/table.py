@@ -19,15 +19,17 @@ The strings through an arc come after the `offset` strings through the arcs befo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
 import attrs
 
 from obfsfte.regular.boxes import Blocks, Box, Hubs
 
-#: The largest table: of nodes, and of bytes in their counts.
-MAX_NODES = 1_000_000
-MAX_COUNT_BYTES = 64 << 20
+# Limits on memory, which together come to some 200 MB: more than any message needs.
+_MAX_NODES = 200_000
+_MAX_COUNT_BYTES = 64 << 20
 
 
 class TableTooLarge(Exception):
@@ -44,6 +46,24 @@ class Branching:
     boxes: Sequence[Box]
     targets: Sequence[int]
     first: Mapping[int, tuple[int, int]]
+
+
+@lru_cache(maxsize=1024)
+def _places(alphabets: tuple[bytes, ...]) -> Mapping[int, tuple[int, int]]:
+    """For each byte, the alphabet that it is in and its place there."""
+    return {
+        symbol: (number, place)
+        for number, alphabet in enumerate(alphabets)
+        for place, symbol in enumerate(alphabet)
+    }
+
+
+class _Run(NamedTuple):
+    """Nodes in a row that have no choice but one and the same byte set; what comes after them."""
+
+    branching: Branching
+    length: int
+    end: int
 
 
 class Node:
@@ -75,6 +95,8 @@ def count_strings(hubs: Hubs, length: int) -> Node | None:
 
     Raises TableTooLarge.
     """
+    if length > _MAX_NODES:
+        raise TableTooLarge
     builder = _Builder(hubs, length)
     builder.find_live()
     return builder.make_nodes() if 0 in builder.live[length] else None
@@ -86,55 +108,63 @@ class _Builder:
         self._length = length
         self._boxes: dict[Blocks, Box] = {}
         self._branchings: dict[tuple[int, tuple[int, ...]], Branching] = {}
-        # By remaining length, then by hub. The second is the length and the end of each run.
-        self.live: list[dict[int, Branching]] = [{} for _ in range(length + 1)]
-        self._runs: list[dict[int, tuple[int, int]]] = [{} for _ in range(length + 1)]
+        # By remaining length, then by hub: where each live node leads.
+        self.live: list[dict[int, Branching | _Run]] = []
 
     def find_live(self) -> None:
-        hubs = self._hubs
+        """Fill `live` with the nodes between the start and acceptance."""
         reached: list[set[int]] = [set() for _ in range(self._length + 1)]
         reached[self._length].add(0)
-        ways = [{(step.length, step.target) for step in steps} for steps in hubs.steps]
+        ways = [{(step.length, step.target) for step in steps} for steps in self._hubs.steps]
         nodes = 0
         for remaining in range(self._length, 0, -1):
             nodes += len(reached[remaining])
-            if nodes > MAX_NODES:
+            if nodes > _MAX_NODES:
                 raise TableTooLarge
             for hub in reached[remaining]:
                 for length, target in ways[hub]:
                     if length <= remaining:
                         reached[remaining - length].add(target)
 
-        live = self.live
-        nothing = self._branching(0, ())
-        live[0] = dict.fromkeys(reached[0] & hubs.finals, nothing)
+        end = Branching((), (), {})
+        self.live.append(dict.fromkeys(reached[0] & self._hubs.finals, end))
         for remaining in range(1, self._length + 1):
+            nodes_here: dict[int, Branching | _Run] = {}
             for hub in reached[remaining]:
                 alive = tuple(
                     number
-                    for number, step in enumerate(hubs.steps[hub])
-                    if step.length <= remaining and step.target in live[remaining - step.length]
+                    for number, step in enumerate(self._hubs.steps[hub])
+                    if step.length <= remaining and step.target in self.live[-step.length]
                 )
                 if alive:
-                    live[remaining][hub] = self._branching(hub, alive)
-                    self._extend_run(hub, remaining)
+                    nodes_here[hub] = self._with_run(self._branching(hub, alive))
+            self.live.append(nodes_here)
 
     def _branching(self, hub: int, alive: tuple[int, ...]) -> Branching:
         """The ways on from a hub by those of its steps alone, neighbours alike made one."""
         branching = self._branchings.get((hub, alive))
         if branching is None:
             steps = [self._hubs.steps[hub][number] for number in alive]
-            boxes: list[Box] = []
+            boxes = []
             targets = []
-            first: dict[int, tuple[int, int]] = {}
+            alphabets = []
             for (target, blocks), group in groupby(steps, lambda step: (step.target, step.blocks)):
-                symbols = b"".join(step.symbols for step in group)
-                for place, symbol in enumerate(symbols):
-                    first[symbol] = (len(boxes), place)
-                boxes.append(self._box(((symbols, 1), *blocks)))
+                alphabets.append(b"".join(step.symbols for step in group))
+                boxes.append(self._box(((alphabets[-1], 1), *blocks)))
                 targets.append(target)
+            first = _places(tuple(alphabets))
             branching = self._branchings[hub, alive] = Branching(boxes, targets, first)
         return branching
+
+    def _with_run(self, branching: Branching) -> Branching | _Run:
+        """The run that a node begins, at the length after those in `live`, if it has no choice."""
+        if len(branching.boxes) != 1 or branching.boxes[0].length != 1:
+            return branching
+        (target,) = branching.targets
+        following = self.live[-1][target]
+        if isinstance(following, _Run) and following.branching.boxes[0] is branching.boxes[0]:
+            return _Run(branching, following.length + 1, following.end)
+        return _Run(branching, 1, target)
 
     def _box(self, blocks: Blocks) -> Box:
         box = self._boxes.get(blocks)
@@ -142,48 +172,35 @@ class _Builder:
             box = self._boxes[blocks] = Box(blocks)
         return box
 
-    def _extend_run(self, hub: int, remaining: int) -> None:
-        """Note how many nodes in a row, from this one, have no choice but the same one byte."""
-        branching = self.live[remaining][hub]
-        if len(branching.boxes) != 1 or branching.boxes[0].length != 1:
-            return
-        box, target = branching.boxes[0], branching.targets[0]
-        count, end = 1, target
-        following = self._runs[remaining - 1].get(target)
-        if following and self.live[remaining - 1][target].boxes[0] is box:
-            count, end = following[0] + 1, following[1]
-        self._runs[remaining][hub] = (count, end)
-
     def make_nodes(self) -> Node:
+        """Count the live nodes, but for those inside runs; return the first."""
         needed: list[set[int]] = [set() for _ in range(self._length + 1)]
         needed[self._length].add(0)
         for remaining in range(self._length, 0, -1):
             for hub in needed[remaining]:
-                run = self._runs[remaining].get(hub)
-                if run:
-                    needed[remaining - run[0]].add(run[1])
-                else:
-                    branching = self.live[remaining][hub]
-                    for box, target in zip(branching.boxes, branching.targets, strict=True):
-                        needed[remaining - box.length].add(target)
+                for box, target in self._ways(remaining, hub):
+                    needed[remaining - box.length].add(target)
 
-        nodes: list[dict[int, Node]] = [{} for _ in range(self._length + 1)]
-        nodes[0] = dict.fromkeys(needed[0], Node((), {}))
+        nodes: list[dict[int, Node]] = [dict.fromkeys(needed[0], Node((), {}))]
         count_bytes = 0
         for remaining in range(1, self._length + 1):
+            nodes.append({})
             for hub in needed[remaining]:
-                branching = self.live[remaining][hub]
-                if run := self._runs[remaining].get(hub):
-                    count, target = run
-                    ((symbols, _),) = branching.boxes[0].blocks
-                    ways = [(self._box(((symbols, count),)), nodes[remaining - count][target])]
-                else:
-                    ways = [
-                        (box, nodes[remaining - box.length][target])
-                        for box, target in zip(branching.boxes, branching.targets, strict=True)
-                    ]
-                node = nodes[remaining][hub] = Node(ways, branching.first)
+                ways = [
+                    (box, nodes[remaining - box.length][target])
+                    for box, target in self._ways(remaining, hub)
+                ]
+                live = self.live[remaining][hub]
+                first = (live.branching if isinstance(live, _Run) else live).first
+                node = nodes[remaining][hub] = Node(ways, first)
                 count_bytes += len(ways) * (node.count.bit_length() // 8)
-                if count_bytes > MAX_COUNT_BYTES:
+                if count_bytes > _MAX_COUNT_BYTES:
                     raise TableTooLarge
         return nodes[self._length][0]
+
+    def _ways(self, remaining: int, hub: int) -> Iterable[tuple[Box, int]]:
+        live = self.live[remaining][hub]
+        if isinstance(live, _Run):
+            ((symbols, _),) = live.branching.boxes[0].blocks
+            return [(self._box(((symbols, live.length),)), live.end)]
+        return zip(live.boxes, live.targets, strict=True)
