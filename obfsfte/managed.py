@@ -38,6 +38,7 @@ from obfsfte.own_covers import catalogue
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.service import (
+    BACKLOG,
     ListenError,
     TunnelService,
     client_endpoint,
@@ -137,7 +138,7 @@ class ManagedClient(ManagedProxy):
     async def _launch(self, name: str) -> None:
         self._catalogue = catalogue(state=state_path(self._plugin))
         factory = _SocksFactory(self._requested, self._context)
-        endpoint = TCP4ServerEndpoint(self._reactor, 0, interface=_SOCKS_HOST)
+        endpoint = TCP4ServerEndpoint(self._reactor, 0, BACKLOG, _SOCKS_HOST)
         tunnel = TunnelService("SOCKS listener", endpoint, _SOCKS_HOST, factory, self._context)
         port = await tunnel.listen()
         self.add_tunnel(tunnel)
@@ -218,7 +219,7 @@ class ManagedServer(ManagedProxy):
         endpoint_type = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
         tunnel = TunnelService(
             "server half",
-            endpoint_type(self._reactor, port, interface=host),
+            endpoint_type(self._reactor, port, BACKLOG, host),
             f"{host} port {port}",
             TunnelServerFactory(site, context),
             context,

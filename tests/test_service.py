@@ -34,6 +34,22 @@ def test_listens_where_it_was_told() -> None:
     assert (port, interface) == (8079, "127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("text", "backlog"),
+    [
+        ("tcp:8080", service.BACKLOG),
+        ("tcp:8080:interface=127.0.0.1", service.BACKLOG),
+        ("haproxy:tcp:8080", service.BACKLOG),
+        ("tcp:8080:backlog=7", 7),
+        ("tcp:8080:127.0.0.1:7", 7),
+    ],
+)
+def test_a_burst_of_connections_has_room_to_wait(text: str, backlog: int) -> None:
+    reactor = MemoryReactorClock()
+    service.server_endpoint(reactor, text).listen(_factory())
+    assert reactor.tcpServers[0][2] == backlog
+
+
 class Occupied(MemoryReactorClock):
     def listenTCP(self, *args: object, **kwargs: object) -> None:  # noqa: N802
         raise CannotListenError("127.0.0.1", 8079, OSError(98, "Address already in use"))
