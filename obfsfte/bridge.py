@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,10 +67,11 @@ def bridge_line(
 def tor_fingerprint(state_path: Path) -> str | None:
     """The fingerprint of the tor whose DataDirectory/pt_state/... this is, if it is one."""
     try:
-        words = (state_path.parent.parent / "fingerprint").read_text("ascii").split()
-    except (OSError, UnicodeDecodeError):
+        text = (state_path.resolve().parents[1] / "fingerprint").read_text("ascii")
+    except (OSError, IndexError, UnicodeDecodeError):
         return None
-    return words[1] if len(words) == 2 and len(words[1]) == 40 else None
+    match = re.fullmatch(r"\S+ ([0-9A-F]{40})\s*", text)
+    return None if match is None else match[1]
 
 
 @attrs.frozen

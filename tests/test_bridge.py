@@ -1,0 +1,188 @@
+"""A bridge's wires, what its clients are told, and the file with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from twisted.logger import LogLevel, capturedLogs
+
+from obfsfte.bridge import (
+    UNKNOWN_HOST,
+    Publisher,
+    bridge_line,
+    session_wires,
+    tor_fingerprint,
+    unix_time,
+)
+from obfsfte.bridge_line import BridgeLine
+from obfsfte.covers.catalogue import Catalogue
+from obfsfte.errors import ConfigError, NotOurs
+from obfsfte.session.keys import BridgeKeys
+from obfsfte.session_channel import CoverChoice, SessionClient
+from obfsfte.state import StateDirectory
+from obfsfte.wires import DEFAULT_COVER, SessionWire
+
+CATALOGUE = Catalogue()
+FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
+COVERS = ["words", "base64"]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDirectory:
+    """As under tor: the directory is DataDirectory/pt_state/fte."""
+    return StateDirectory(tmp_path / "pt_state" / "fte")
+
+
+def cover_names(wires: list[SessionWire]) -> list[str]:
+    return [wire.choice.definition.name for wire in wires]
+
+
+def hello(wire: SessionWire) -> bytes:
+    """What a client says first that was told of this wire."""
+    choice = CoverChoice(wire.choice.definition)
+    client = SessionClient(choice, wire.keys.cert, unix_time(), Random(1))
+    return b"".join(client.data_to_send())
+
+
+def welcomes(wire: SessionWire, data: bytes) -> bool:
+    try:
+        return wire.opening().feed(data) is not None
+    except NotOurs:
+        return False
+
+
+def test_one_wire_for_each_cover(state: StateDirectory) -> None:
+    assert cover_names(session_wires(state, [], CATALOGUE)) == [DEFAULT_COVER]
+    assert cover_names(session_wires(state, COVERS, CATALOGUE)) == COVERS
+
+
+def test_keys_are_made_once_and_shared(state: StateDirectory) -> None:
+    first, second = session_wires(state, COVERS, CATALOGUE)
+    (again,) = session_wires(state, ["words"], CATALOGUE)
+    assert first.keys is second.keys
+    assert again.keys == first.keys == state.keys()
+
+
+def test_all_covers_share_a_memory_of_hellos_that_outlives_them(state: StateDirectory) -> None:
+    first, second = session_wires(state, COVERS, CATALOGUE)
+    assert first.seen is second.seen
+    replayed = hello(first)
+    assert welcomes(first, replayed)
+    later, _ = session_wires(state, COVERS, CATALOGUE)
+    assert not welcomes(later, replayed)
+    assert welcomes(later, hello(later))
+
+
+def test_an_unknown_cover_leaves_nothing_behind(state: StateDirectory) -> None:
+    with pytest.raises(ConfigError, match="no cover is named 'nonsense'"):
+        session_wires(state, ["words", "nonsense"], CATALOGUE)
+    assert not state.path.exists()
+
+
+def test_damaged_keys_are_not_replaced(state: StateDirectory) -> None:
+    session_wires(state, COVERS, CATALOGUE)
+    keys = state.path / "bridge.keys"
+    keys.write_text("private-key AAAA\n")
+    with pytest.raises(ConfigError, match="damaged"):
+        session_wires(state, COVERS, CATALOGUE)
+    assert keys.read_text() == "private-key AAAA\n"
+
+
+def test_a_journal_that_cannot_be_written_is_a_warning_and_not_the_end(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wire,) = session_wires(state, ["words"], CATALOGUE)
+
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with capturedLogs() as events:
+        assert welcomes(wire, hello(wire))
+    (event,) = events
+    assert event["log_level"] is LogLevel.warn
+    assert event["reason"] == "No space left on device"
+
+
+def publisher(state: StateDirectory, address: tuple[str, int] | None = None) -> Publisher:
+    return Publisher(state, session_wires(state, COVERS, CATALOGUE), address)
+
+
+def test_clients_are_told_the_cert_and_the_first_cover(state: StateDirectory) -> None:
+    arguments = {"cert": state.keys_or_new().cert.encode(), "cover": "words"}
+    assert publisher(state).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        (None, (UNKNOWN_HOST, 443)),
+        (("192.0.2.1", 80), ("192.0.2.1", 80)),
+        (("2001:db8::1", 80), ("2001:db8::1", 80)),
+    ],
+)
+def test_the_bridge_line_is_published(
+    state: StateDirectory, address: tuple[str, int] | None, place: tuple[str, int]
+) -> None:
+    told = publisher(state, address)
+    told.publish(443)
+    file = state.path / "bridgeline.txt"
+    line = BridgeLine.parse(file.read_text())
+    assert (line.host, line.port) == place
+    assert line.arguments == told.arguments
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_the_line_is_goes_to_the_log_and_the_line_does_not(state: StateDirectory) -> None:
+    with capturedLogs() as events:
+        publisher(state).publish(443)
+    texts = [event["log_format"].format(**event) for event in events]
+    assert texts == [f"the line for clients is in {state.path / 'bridgeline.txt'}"]
+
+
+def test_what_the_operator_must_fill_in_is_not_taken_for_an_address(state: StateDirectory) -> None:
+    line = bridge_line(state, BridgeKeys.generate(Random(1).randbytes), "words", None)
+    assert (line.host, line.port) == (UNKNOWN_HOST, 8080)
+
+
+FINGERPRINT_FILES = {
+    "tor's": (f"Unnamed {FINGERPRINT}\n", FINGERPRINT),
+    "empty": ("", None),
+    "without a name": (f"{FINGERPRINT}\n", None),
+    "short": (f"Unnamed {FINGERPRINT[1:]}\n", None),
+    "of other characters": (f"Unnamed {'x' * 40}\n", None),
+    "not text": ("Unnamed \udcff\n", None),
+}
+
+
+@pytest.mark.parametrize(("text", "found"), FINGERPRINT_FILES.values(), ids=FINGERPRINT_FILES)
+def test_the_fingerprint_is_tors(state: StateDirectory, text: str, found: str | None) -> None:
+    keys = state.keys_or_new()
+    file = state.path.parents[1] / "fingerprint"
+    file.write_text(text, errors="surrogateescape")
+    assert tor_fingerprint(state.path) == found
+    assert bridge_line(state, keys, "words", None).fingerprint == found
+
+
+def test_without_tor_there_is_no_fingerprint(state: StateDirectory) -> None:
+    assert tor_fingerprint(state.path) is None
+
+
+def test_the_fingerprint_is_found_from_inside_the_state_directory(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.keys_or_new()
+    (state.path.parents[1] / "fingerprint").write_text(f"Unnamed {FINGERPRINT}\n")
+    monkeypatch.chdir(state.path)
+    assert tor_fingerprint(Path(".")) == FINGERPRINT
+    assert tor_fingerprint(Path("../fte")) == FINGERPRINT
+
+
+def test_unix_time_is_whole_seconds() -> None:
+    before = int(time.time())
+    assert before <= unix_time() <= time.time()
