@@ -75,7 +75,8 @@ def _open_private(path: Path) -> IO[str]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise ConfigError(f"cannot log to {path}: {error.strerror}") from None
-    return os.fdopen(descriptor, "a", buffering=1)
+    # What an environment holds need not be text; a log line says it all the same.
+    return os.fdopen(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
 
 
 @implementer(ILogObserver)

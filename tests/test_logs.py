@@ -1,0 +1,163 @@
+"""Where log lines go, and what of them."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from twisted.logger import LogBeginner, Logger, LogLevel, LogPublisher
+from twisted.python.failure import Failure
+
+from obfsfte import logs
+from obfsfte.errors import ConfigError
+from obfsfte.pyptlib.client import ClientTransportPlugin
+
+
+class Logging:
+    """A publisher of its own in place of the process's, and what reaches tor from it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        publisher = LogPublisher()
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # to be put back
+        beginner = LogBeginner(publisher, io.StringIO(), sys, warnings)
+        monkeypatch.setattr(logs, "globalLogBeginner", beginner)
+        monkeypatch.setattr(logs, "globalLogPublisher", publisher)
+        self.ours = Logger("obfsfte.managed", observer=publisher)
+        self.library = Logger("twisted.internet.protocol", observer=publisher)
+        self.stream = io.BytesIO()
+        self.plugin = ClientTransportPlugin(stdout=self.stream)
+
+    def said(self) -> list[str]:
+        """The lines that tor got."""
+        return self.stream.getvalue().decode("ascii").splitlines()
+
+
+@pytest.fixture
+def logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logging]:
+    open_private = logs._open_private
+    with ExitStack() as files:  # a process keeps its log open until it ends
+        monkeypatch.setattr(
+            logs, "_open_private", lambda path: files.enter_context(open_private(path))
+        )
+        yield Logging(monkeypatch)
+
+
+def test_severities_as_tor_names_them(logging: Logging) -> None:
+    logs.log_to_tor(logging.plugin)
+    for level in LogLevel.iterconstants():
+        logging.ours.emit(level, "told")
+    severities = ["debug", "info", "warning", "error", "error"]
+    assert logging.said() == [f'LOG SEVERITY={each} MESSAGE="told"' for each in severities]
+
+
+def test_of_the_libraries_only_what_went_wrong(logging: Logging) -> None:
+    logs.log_to_tor(logging.plugin)
+    logging.library.info("starting factory")
+    logging.library.debug("details")
+    logging.library.warn("something odd")
+    assert logging.said() == ['LOG SEVERITY=warning MESSAGE="something odd"']
+
+
+def test_what_was_logged_before_is_told_too(logging: Logging) -> None:
+    logging.ours.warn("early")
+    logs.log_to_tor(logging.plugin)
+    assert logging.said() == ['LOG SEVERITY=warning MESSAGE="early"']
+
+
+def test_tor_gets_one_line_and_of_a_failure_its_kind(logging: Logging, tmp_path: Path) -> None:
+    log_file = tmp_path / "log"
+    logs.log_to_tor(logging.plugin, log_file)
+    try:
+        raise RuntimeError("192.0.2.1 said\nno")
+    except RuntimeError:
+        logging.ours.failure("launching\nfailed", Failure())
+    assert logging.said() == [
+        r'LOG SEVERITY=error MESSAGE="launching\nfailed (RuntimeError)"',
+    ]
+    assert "Traceback" in log_file.read_text()
+
+
+def test_warnings_of_python_are_log_lines(logging: Logging) -> None:
+    logs.log_to_tor(logging.plugin)
+    warnings.showwarning(UserWarning("careful"), UserWarning, "library.py", 7)
+    (line,) = logging.said()
+    assert line.startswith('LOG SEVERITY=warning MESSAGE="library.py:7')
+    assert "careful" in line
+
+
+def test_the_file_has_what_tor_got_and_is_private(logging: Logging, tmp_path: Path) -> None:
+    path = tmp_path / "pt_state" / "fte" / "obfsfte.log"
+    logs.log_to_tor(logging.plugin, path)
+    logging.ours.warn("told {who}", who="both")
+    (line,) = path.read_text().splitlines()
+    assert line.endswith("[obfsfte.managed#warn] told both")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_file_is_appended_to(logging: Logging, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("from the last start\n")
+    logs.log_to_tor(logging.plugin, path)
+    logging.ours.info("now")
+    assert path.read_text().startswith("from the last start\n")
+    assert path.read_text().endswith("now\n")
+
+
+@pytest.mark.parametrize("text", ["Ωμέγα", "\udcff", "\0"])
+def test_any_text_can_be_logged(logging: Logging, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "log"
+    logs.log_to_tor(logging.plugin, path)
+    logging.ours.info("{text}", text=text)
+    assert len(logging.said()) == 1
+    assert path.read_text("utf-8").count("\n") == 1
+
+
+@pytest.mark.parametrize("blocked", ["log", "log/is/no/directory"])
+def test_a_file_that_cannot_be_written_is_one_line(
+    logging: Logging, tmp_path: Path, blocked: str
+) -> None:
+    if blocked == "log":
+        (tmp_path / "log").mkdir()
+    else:
+        (tmp_path / "log").touch()
+    with pytest.raises(ConfigError, match=r"cannot log to .*: (Is a|Not a) directory") as caught:
+        logs.log_to_tor(logging.plugin, tmp_path / blocked)
+    assert "\n" not in str(caught.value)
+
+
+class Gone(io.RawIOBase):
+    """The pipe of a tor that has ended."""
+
+    def write(self, data: object) -> int:
+        raise BrokenPipeError
+
+
+def test_a_tor_that_is_gone_is_told_nothing(logging: Logging, tmp_path: Path) -> None:
+    logging.plugin.stdout = Gone()
+    logs.log_to_tor(logging.plugin, tmp_path / "log")
+    logging.ours.warn("nobody listens")
+    assert (tmp_path / "log").read_text().count("\n") == 1
+
+
+def test_twistd_keeps_its_own_log(logging: Logging) -> None:
+    logs.also_log_to_tor(logging.plugin)
+    twistds = io.StringIO()
+    logs.log_to(twistds)
+    logging.ours.warn("told")
+    assert logging.said() == ['LOG SEVERITY=warning MESSAGE="told"']
+    assert twistds.getvalue().endswith("[obfsfte.managed#warn] told\n")
+
+
+def test_a_stream_gets_our_lines(logging: Logging) -> None:
+    stream = io.StringIO()
+    logs.log_to(stream)
+    logging.ours.info("listening")
+    logging.library.info("starting factory")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("[obfsfte.managed#info] listening")
