@@ -4,6 +4,9 @@ The gate reads, and says nothing, until the bytes verify as the opening of one o
 enabled wires, or cannot be any of them; bounded in bytes and in time. Whoever does not
 verify is a stranger, however he failed: there is one way out for all of them, so what
 a prober sees does not depend on how close he came.
+
+Bytes that do not verify when they arrive are passed on at once, not kept until all is
+decided: half a hello is answered by the fallback site as the site answers it.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ MAX_OPENING = 1 << 16
 class Gate:
     """Decides for one connection, then calls one of its three ways out, once.
 
-    `on_client(channel, application_bytes)`; `on_stranger(bytes_seen)`; `on_lost()`,
-    when the peer reset the connection before it was decided.
+    `on_client(channel, application_bytes)`; `on_stranger()`; `on_lost()`, when the peer
+    reset the connection before it was decided. Until then each piece of data that leaves
+    it open, or decides against him, is given to `on_unproven(data)`.
     """
 
     def __init__(
@@ -34,14 +38,15 @@ class Gate:
         deadlines: Deadlines,
         seconds: float,
         on_client: Callable[[Channel, list[bytes]], None],
-        on_stranger: Callable[[list[bytes]], None],
+        on_unproven: Callable[[bytes], None],
+        on_stranger: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._openings = list(openings)
-        self._seen: list[bytes] = []
-        self._seen_length = 0
+        self._seen = 0
         self._decided = False
         self._on_client = on_client
+        self._on_unproven = on_unproven
         self._on_stranger = on_stranger
         self._on_lost = on_lost
         self._deadline = deadlines.add(seconds, self.give_up)
@@ -49,8 +54,7 @@ class Gate:
         wire.handler = self
 
     def data_received(self, data: bytes) -> None:
-        self._seen.append(data)
-        self._seen_length += len(data)
+        self._seen += len(data)
         for opening in tuple(self._openings):
             try:
                 channel = opening.feed(data)
@@ -60,7 +64,8 @@ class Gate:
             if channel is not None:
                 self._client(channel)
                 return
-        if not self._openings or self._seen_length > MAX_OPENING:
+        self._on_unproven(data)
+        if not self._openings or self._seen > MAX_OPENING:
             self.give_up()
 
     def read_ended(self) -> None:
@@ -87,7 +92,7 @@ class Gate:
         if not self._decided:
             self._decided = True
             self._deadline.cancel()
-            self._on_stranger(self._seen)
+            self._on_stranger()
 
 
 class Swallow:

@@ -3,10 +3,14 @@
 `ServerConnection` is the life of one connection: the gate reads until it knows who is
 there; a client of ours is joined to the target, anybody else to the fallback site.
 
-The fallback site is connected to at once, for every visitor, while the gate still
-reads. So a stranger who says too little to be told meets the site's own timeouts, to
-the second, and the time to reach it is hidden in that of the visitor's first bytes. A
-client's connection to the site is closed again without a byte on it.
+The fallback site is connected to at once, for every visitor, and hears what he says
+while the gate still reads. So a stranger who says too little to be told meets the site's
+own answers and timeouts, and the time to reach it is hidden in that of the visitor's first
+bytes. If the site answers or hangs up before it is decided, he is a stranger.
+
+A client's connection to the site is closed again, without a byte on it: a hello fits into
+one segment. One that arrives in pieces races with the site's answer to the first, as it
+has to: a bridge that waits where the site would not can be told by that.
 """
 
 from __future__ import annotations
@@ -64,6 +68,7 @@ class ServerConnection:
             deadlines=self._context.deadlines,
             seconds=self._context.timeouts.handshake,
             on_client=self._welcome,
+            on_unproven=self._pass_on,
             on_stranger=self._turn_away,
             on_lost=self._left,
         )
@@ -84,21 +89,25 @@ class ServerConnection:
         await connect_side(endpoint, plain, self._context)
         self._join(channel, plain, from_wire)
 
+    def _pass_on(self, data: bytes) -> None:
+        if self._site.fallback is not None:
+            self._fallback.hear(data)
+
     def _fallback_speaks(self) -> None:
         """A site that speaks or hangs up before the visitor is known does it to a stranger."""
         self._gate.give_up()
 
-    def _turn_away(self, seen: list[bytes]) -> None:
+    def _turn_away(self) -> None:
         if self._site.fallback is None:
             self._swallow()
             return
         self._hold()
         self._dialling = self._fallback.reached
-        self._dialling.addCallback(lambda _: self._join_fallback(seen))
+        self._dialling.addCallback(lambda _: self._join_fallback())
         self._dialling.addErrback(self._unreachable, "fallback")
 
-    def _join_fallback(self, seen: list[bytes]) -> None:
-        self._join(PassThrough(), self._fallback.side, seen, self._fallback.said)
+    def _join_fallback(self) -> None:
+        self._join(PassThrough(), self._fallback.side, [], self._fallback.said)
 
     def _swallow(self) -> None:
         Swallow(
@@ -157,18 +166,34 @@ class ServerConnection:
 class FallbackVisit:
     """The fallback site's side of a connection before the gate has decided.
 
-    `reached` fires when the site is connected. `said` is what it sent so far.
+    `reached` fires when the site is connected. `said` is what it sent so far; `hear` gives
+    it what the visitor said.
     """
 
     def __init__(self, on_event: Callable[[], None]) -> None:
         self.side = Side(self)
         self.said = b""
         self.reached: Deferred[None] = Deferred()
+        self._unheard: list[bytes] = []
         self._on_event = on_event
         self._ended = False
 
     def start(self, endpoint: IStreamClientEndpoint, context: Context) -> None:
-        self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, context))
+        self.reached = Deferred.fromCoroutine(self._reach(endpoint, context))
+
+    async def _reach(self, endpoint: IStreamClientEndpoint, context: Context) -> None:
+        await connect_side(endpoint, self.side, context)
+        self._pass_on()
+
+    def hear(self, data: bytes) -> None:
+        """Pass it on, once the site is reached."""
+        self._unheard.append(data)
+        if self.side.transport is not None:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        unheard, self._unheard = self._unheard, []
+        self.side.write_all(unheard)
 
     def end(self) -> None:
         """It was a client: leave as a visitor does who changed his mind."""

@@ -117,18 +117,60 @@ def test_a_fallback_still_being_reached_is_given_up_for_a_client() -> None:
     assert server.fallback.cancelled == 1
 
 
-def test_a_site_that_hangs_up_on_a_silent_visitor_is_seen_to() -> None:
-    """nginx closes a connection that sent no whole request; so must we, at the same time."""
+def test_the_site_hears_an_undecided_visitor_at_once_and_may_answer() -> None:
+    """A site that refuses half of what could be a hello does so without waiting; so must we."""
     server = Server(fallback=True)
     assert server.fallback is not None
     site_side, site = server.fallback.accept()
     server.wire_side.dataReceived(b"ses")
-    assert site.value() == b""
-    site_side.dataReceived(b"408")
-    site_side.readConnectionLost()
-    assert server.wire.value() == b"408"
-    assert server.wire.half_closed
     assert site.value() == b"ses"
+    site_side.dataReceived(b"400")
+    site_side.readConnectionLost()
+    assert server.wire.value() == b"400"
+    assert server.wire.half_closed
+    server.wire_side.dataReceived(b"ame\n")
+    assert site.value() == b"sesame\n"
+    assert server.asked_for == []
+
+
+def test_an_undecided_visitor_before_the_site_is_reached() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    server.wire_side.dataReceived(b"se")
+    server.wire_side.dataReceived(b"s")
+    _, site = server.fallback.accept()
+    assert site.value() == b"ses"
+    server.wire_side.dataReceived(b"t")
+    assert site.value() == b"sest"
+
+
+def test_a_client_in_pieces_is_let_in_while_the_site_is_silent() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    _, site = server.fallback.accept()
+    server.wire_side.dataReceived(b"ses")
+    server.wire_side.dataReceived(b"ame\n+one\n")
+    assert site.value() == b"ses"
+    assert site.disconnecting
+    _, target = server.target.accept()
+    assert target.value() == b"one"
+
+
+def test_a_site_that_hangs_up_on_a_silent_visitor_is_seen_to() -> None:
+    """nginx closes a connection that sent no request; so must we, at the same time."""
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    site_side, _ = server.fallback.accept()
+    site_side.readConnectionLost()
+    assert server.wire.half_closed
+
+
+def test_a_site_that_resets_an_undecided_visitor_is_seen_to() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    site_side, _ = server.fallback.accept()
+    lose(site_side)
+    assert server.wire.aborted
 
 
 def test_an_unreachable_fallback_costs_strangers_only() -> None:
