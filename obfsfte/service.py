@@ -188,12 +188,8 @@ def client_service(
 
 
 def bridge_endpoint(reactor: Any, line: BridgeLine) -> IStreamClientEndpoint:
-    """The plain TCP way to a bridge. Raises ConfigError."""
-    try:
-        host = line.host.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise ConfigError(f"the bridge line's {line.host!r} is no host name") from None
-    return HostnameEndpoint(reactor, host, line.port)
+    """The plain TCP way to a bridge."""
+    return HostnameEndpoint(reactor, line.host.encode("idna").decode("ascii"), line.port)
 
 
 def server_service(

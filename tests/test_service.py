@@ -145,12 +145,6 @@ def test_a_bridges_name_is_resolved_not_refused() -> None:
     assert service.bridge_endpoint(MemoryReactorClock(), line) is not None
 
 
-def test_a_bridge_whose_name_cannot_be_one_is_one_line() -> None:
-    line = BridgeLine.parse("fte " + "x" * 64 + ".example:8080")
-    with pytest.raises(ConfigError, match="no host name"):
-        service.bridge_endpoint(MemoryReactorClock(), line)
-
-
 def _factory() -> object:
     from twisted.internet.protocol import Factory, Protocol
 

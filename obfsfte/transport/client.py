@@ -51,7 +51,7 @@ class ClientConnection:
         to answer on.
         """
         self._plain.handler = self
-        self._plain.transport.pauseProducing()
+        self._plain.hold()
         self._context.connections.add(self)
         self._dialling = Deferred.fromCoroutine(self._dial(before_relay))
         return self._dialling
@@ -65,7 +65,6 @@ class ClientConnection:
             relay = Relay(self._wire, channel, self._plain, context)
         finally:
             context.connections.discard(self)
-        self._plain.transport.resumeProducing()
         relay.start(from_wire, before_relay())
 
     def abort(self) -> None:

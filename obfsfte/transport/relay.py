@@ -64,20 +64,23 @@ class Relay:
         """Join the two, delivering first what arrived before they were joined."""
         self._wire.handler = _WireEvents(self)
         self._plain.handler = _PlainEvents(self)
-        if self._wire.is_lost or self._plain.is_lost:
-            self.side_lost()
-            return
-        self._wire.transport.registerProducer(self._plain.transport, True)
-        self._plain.transport.registerProducer(self._wire.transport, True)
+        any_lost = self._wire.is_lost or self._plain.is_lost
+        if not any_lost:
+            self._wire.transport.registerProducer(self._plain.transport, True)
+            self._plain.transport.registerProducer(self._wire.transport, True)
         self._plain.write_all(list(from_wire))
         if from_plain:
             self._channel.send(from_plain)
         self._after_receive()
-        # A FIN that came in an earlier phase is an event that nobody repeats.
+        # What ended in an earlier phase is an event that nobody repeats.
         if self._wire.has_read_ended:
             self.wire_read_ended()
         if self._plain.has_read_ended:
             self.plain_read_ended()
+        for side in (self._wire, self._plain):
+            side.release()
+        if any_lost:
+            self.side_lost()
 
     def wire_received(self, data: bytes) -> None:
         self._idle.extend(self._idle_seconds)

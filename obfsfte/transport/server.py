@@ -120,14 +120,13 @@ class ServerConnection:
     def _hold(self) -> None:
         """Read nothing from the wire until there is somewhere to put it."""
         self._wire.handler = self
-        self._wire.transport.pauseProducing()
+        self._wire.hold()
 
     def _join(
         self, channel: Channel, plain: Side, from_wire: list[bytes], from_plain: bytes = b""
     ) -> None:
         relay = Relay(self._wire, channel, plain, self._context)
         self._discard()
-        self._wire.transport.resumeProducing()
         relay.start(from_wire, from_plain)
 
     def _unreachable(self, failure: Failure, name: str) -> None:

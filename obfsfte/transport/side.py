@@ -7,6 +7,8 @@ that works on every transport, also on TLS, where `transport.protocol` is not ou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -41,6 +43,26 @@ class Side(TwistedProtocol):
             self.handler = handler
         self.is_lost = False
         self.has_read_ended = False
+        self._held: list[Callable[[], None]] | None = None
+
+    def hold(self) -> None:
+        """Read no more until `release`.
+
+        A TLS transport still delivers what it had read before; that is kept for then.
+        """
+        if self._held is None:
+            self._held = []
+            self.transport.pauseProducing()
+
+    def release(self) -> None:
+        """Read on, if it was held; the handler there is now gets what was kept first."""
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        if not self.is_lost:
+            self.transport.resumeProducing()
+        for event in held:
+            event()
 
     def connectionMade(self) -> None:
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
@@ -49,26 +71,47 @@ class Side(TwistedProtocol):
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:
-        self.handler.data_received(data)
+        if self._held is None:
+            self.handler.data_received(data)
+        else:
+            self._held.append(partial(self.dataReceived, data))
 
     def readConnectionLost(self) -> None:
-        self.has_read_ended = True
-        self.handler.read_ended()
+        if self._held is None:
+            self.has_read_ended = True
+            self.handler.read_ended()
+        else:
+            self._held.append(self.readConnectionLost)
 
     def writeConnectionLost(self) -> None:
         """Our FIN is out; nothing follows from it here."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        # A transport that cannot close by halves (TLS) reports a clean end only here.
-        clean = reason is not None and reason.check(ConnectionDone) is not None
-        if clean and not self.has_read_ended:
-            self.readConnectionLost()
         self.is_lost = True
+        # A transport that cannot close by halves (TLS) reports a clean end only here.
+        if reason is not None and reason.check(ConnectionDone) is not None:
+            if not self.has_read_ended:
+                self.readConnectionLost()
+            if self._held is not None:
+                self._held.append(self._lost)
+                return
+        self._lost()
+
+    def _lost(self) -> None:
         self.handler.lost()
 
     def write_all(self, buffers: list[bytes]) -> None:
         if buffers:
             self.transport.writeSequence(buffers)
+
+    def flush(self) -> None:
+        """Send now, of what was written, as much as the socket takes.
+
+        Written bytes wait for the reactor's next turn; an abort before it drops them.
+        """
+        do_write = getattr(self.transport, "doWrite", None)
+        if do_write is not None:
+            do_write()
 
     def half_close(self) -> None:
         """Send FIN after all that was written; where there are no halves (TLS), close."""

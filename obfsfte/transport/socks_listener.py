@@ -33,7 +33,7 @@ class SocksPhase:
     """The first handler of `side`: takes one request, and answers it once.
 
     `on_request(request, phase)` may raise ConfigError. While it works on the answer the
-    side's transport is paused, and stays so until the next handler resumes it.
+    side is held, and stays so until the next handler releases it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SocksPhase:
         self._flush()
         if request is not None:
             self._deadline.cancel()
-            self.side.transport.pauseProducing()
+            self.side.hold()
             try:
                 self._on_request(request, self)
             except ConfigError as fault:

@@ -44,6 +44,10 @@ class FakeTransport(StringTransport):
             self.producer.resumeProducing()
         return data
 
+    def unregisterProducer(self) -> None:  # noqa: N802
+        """As TCP's: harmless when there is none."""
+        self.producer = None
+
     def loseWriteConnection(self) -> None:  # noqa: N802
         self.half_closed = True
 

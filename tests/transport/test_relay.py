@@ -174,6 +174,22 @@ def test_a_fin_from_before_the_join_is_not_forgotten() -> None:
     assert joined.plain.half_closed
 
 
+def test_what_arrives_while_a_side_is_held_comes_in_order_after_the_join() -> None:
+    """A TLS transport goes on delivering what it had read when it was paused."""
+    joined = Joined(PassThrough(), start=False)
+    joined.wire_side.handler = _Ignore()
+    joined.wire_side.hold()
+    assert joined.wire.producerState == "paused"
+    joined.wire_side.dataReceived(b"second ")
+    joined.wire_side.dataReceived(b"third")
+    lose(joined.wire_side, clean=True)
+    joined.relay.start([b"first "])
+    assert joined.plain.value() == b"first second third"
+    assert joined.plain.half_closed
+    assert joined.plain.disconnecting
+    assert not joined.plain.aborted
+
+
 def test_a_side_lost_before_the_join_cuts_the_other() -> None:
     joined = Joined(start=False)
     joined.plain_side.handler = joined.wire_side.handler = _Ignore()

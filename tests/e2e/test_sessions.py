@@ -1,0 +1,206 @@
+"""Sessions between real processes: plain, over TLS, in covers of one's own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from tests.e2e.halves import (
+    LISTEN,
+    Half,
+    Target,
+    Tunnel,
+    assert_ends,
+    exchange,
+    half,
+    is_reset,
+    receive,
+    receive_to_end,
+    reset,
+)
+from tests.e2e.tools import tool
+from tests.e2e.waiting import LOOPBACK, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def server(target: Target, state: Path, *options: object, listen: str = LISTEN) -> Iterator[Half]:
+    place = f"tcp:{LOOPBACK}:{target.port}"
+    arguments = ("--state", state, "--listen", listen, "--target", place, *options)
+    with half("server", *arguments) as process:
+        yield process
+
+
+def bridge_line(process: Half, state: Path) -> str:
+    """The line that the server left, with its address in place of the operator's."""
+    wait_for((state / "bridgeline.txt").exists, "bridge line")
+    words = (state / "bridgeline.txt").read_text().split()
+    return " ".join([words[0], f"{LOOPBACK}:{process.port}", *words[2:]])
+
+
+@contextmanager
+def tunnel(state: Path, *server_options: object) -> Iterator[Tunnel]:
+    with (
+        Target() as target,
+        server(target, state, *server_options) as bridge,
+        half("client", "--listen", LISTEN, "--bridge", bridge_line(bridge, state)) as client,
+    ):
+        yield Tunnel(client.port, target)
+
+
+@pytest.mark.parametrize("cover", ["base64", "hex", "urls"])
+def test_a_stream_arrives_both_ways(tmp_path: Path, cover: str) -> None:
+    with tunnel(tmp_path / "state", "--cover", cover) as way, way.open() as (one, other):
+        exchange(one, other, 500_000)
+
+
+def test_each_end_of_stream_is_carried_by_itself(tmp_path: Path) -> None:
+    with tunnel(tmp_path / "state") as way, way.open() as (one, other):
+        one.shutdown(1)
+        assert receive_to_end(other) == b""
+        other.sendall(b"an answer after the end")
+        other.shutdown(1)
+        assert receive_to_end(one) == b"an answer after the end"
+
+
+@pytest.mark.parametrize("who", ["application", "target"])
+def test_a_reset_is_a_reset_at_the_other_end(tmp_path: Path, who: str) -> None:
+    with tunnel(tmp_path / "state") as way, way.open() as (one, other):
+        reset(one if who == "application" else other)
+        assert is_reset(other if who == "application" else one)
+
+
+def test_a_kill_of_either_half_never_looks_like_an_end(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with Target() as target, server(target, state) as bridge:
+        line = bridge_line(bridge, state)
+        with half("client", "--listen", LISTEN, "--bridge", line) as client:
+            way = Tunnel(client.port, target)
+            with way.open() as (one, other):
+                client.signal(SIGKILL)
+                assert is_reset(other)
+                assert_ends(one)
+
+
+def test_keys_stay_the_same_over_restarts(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with Target() as target:
+        lines = set()
+        for _ in range(2):
+            with server(target, state) as bridge:
+                lines.add(bridge_line(bridge, state).split(" ", 2)[2])
+        assert len(lines) == 1
+
+
+def test_a_client_of_another_bridge_gets_nothing_but_a_cut(tmp_path: Path) -> None:
+    state, other_state = tmp_path / "state", tmp_path / "other"
+    with Target() as target, server(target, state) as bridge:
+        with server(target, other_state) as other:
+            arguments = bridge_line(other, other_state).split(" ", 2)[2]
+        line = f"fte {LOOPBACK}:{bridge.port} {arguments}"
+        options = ("--listen", LISTEN, "--bridge", line)
+        with half("client", *options) as client:
+            one = Tunnel(client.port, target).connect()
+            with one:
+                one.sendall(b"hello")
+                bridge.signal(SIGKILL)
+                assert_ends(one)
+            client.wait_for_output("no connection to the bridge")
+            assert target.is_untouched()
+
+
+OWN_COVER = """
+kind = "stream"
+description = "lines of stars and dashes"
+
+[upstream]
+pattern = '([*-]{30}\\n)+'
+lengths = [1550, 1860]
+"""
+
+
+def test_a_cover_of_ones_own(tmp_path: Path) -> None:
+    own = tmp_path / "stars.toml"
+    own.write_text(OWN_COVER)
+    state = tmp_path / "state"
+    options = ("--cover-file", own, "--cover", "stars")
+    with (
+        Target() as target,
+        server(target, state, *options) as bridge,
+        half(
+            "client",
+            "--listen",
+            LISTEN,
+            "--cover-file",
+            own,
+            "--bridge",
+            bridge_line(bridge, state),
+        ) as client,
+        Tunnel(client.port, target).open() as (one, other),
+    ):
+        exchange(one, other, 20_000)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with key.pem, cert.pem, and trust/ that has the certificate alone."""
+    directory = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
+        + ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost"]
+        + ["-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
+        check=True,
+        capture_output=True,
+    )
+    (directory / "trust").mkdir()
+    (directory / "trust" / "ca.pem").write_bytes((directory / "cert.pem").read_bytes())
+    return directory
+
+
+@pytest.mark.parametrize("wire", ["session", "classic"])
+def test_over_tls_nothing_of_a_stream_is_lost_at_its_end(
+    tmp_path: Path, certificate: Path, wire: str
+) -> None:
+    """TLS has no half-close: what an end must not do is cut what came before it."""
+    listen = f"ssl:0:interface={LOOPBACK}:privateKey={certificate}/key.pem"
+    listen += f":certKey={certificate}/cert.pem"
+    state = tmp_path / "state"
+    with Target() as target:
+        extra = ["--classic"] if wire == "classic" else []
+        with server(target, state, *extra, listen=listen) as bridge:
+            connect = f"tls:localhost:{bridge.port}:trustRoots={certificate}/trust"
+            options = (
+                ["--classic"] if wire == "classic" else ["--bridge", bridge_line(bridge, state)]
+            )
+            arguments = ["--listen", LISTEN, "--connect", connect, *options]
+            with (
+                half("client", *arguments) as client,
+                Tunnel(client.port, target).open() as (one, other),
+            ):
+                data = bytes(range(256)) * 4000
+                one.sendall(b"please")
+                assert receive(other, 6) == b"please"
+                other.sendall(data)
+                other.close()
+                assert receive_to_end(one) == data
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(tmp_path: Path, certificate: Path) -> None:
+    listen = f"ssl:0:interface={LOOPBACK}:privateKey={certificate}/key.pem"
+    listen += f":certKey={certificate}/cert.pem"
+    state = tmp_path / "state"
+    with Target() as target, server(target, state, listen=listen) as bridge:
+        line = bridge_line(bridge, state)
+        options = ["--connect", f"tls:localhost:{bridge.port}", "--bridge", line]
+        with half("client", "--listen", LISTEN, *options) as client:
+            with Tunnel(client.port, target).connect() as one:
+                one.sendall(b"hello")
+                assert_ends(one)
+            assert target.is_untouched()
