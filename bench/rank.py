@@ -96,11 +96,11 @@ def compile_sparse() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     print(
-        f"\n400 literal bytes and three fields in {SPARSE_LENGTH} bytes, {language.capacity} bits: "
-        f"compiled in {seconds * 1e3:.1f} ms, {peak / 1e6:.2f} MB at the peak"
+        f"400 literal bytes and three fields in {SPARSE_LENGTH} bytes, {language.capacity} bits: "
+        f"compiled in {seconds * 1e3:.1f} ms, {peak / 1e6:.2f} MB at the peak\n"
     )
 
 
 if __name__ == "__main__":
-    compare_definitions()
     compile_sparse()
+    compare_definitions()

@@ -5,26 +5,23 @@ lexicographic order, by byte, and `rank` and `unrank` are the bijection between 
 integers 0..size-1. The way of a pattern through the modules:
 
 ```
-pattern.py     bytes of a regular expression -> syntax tree -> NFA
-automaton.py   NFA -> minimal DFA, trimmed
-boxes.py       minimal DFA -> hubs joined by boxes: its unbranched paths taken as one step
+pattern.py     bytes of a regular expression -> syntax tree -> nfa.py
+automaton.py   nondeterministic automaton -> the minimal deterministic one
+boxes.py       automaton -> hubs joined by boxes: its unbranched paths taken as one step
 table.py       hubs x remaining length -> the nodes that lie on some string, and their counts
-language.py    the walk through those nodes: rank, unrank, and what is known of a prefix
-digits.py      strings over one alphabet <-> numbers: what rank and unrank do in a box
+ranking.py     the walks through those nodes that are rank and unrank
+prefix.py      the walk that follows a string as it comes in
+digits.py      what rank and unrank do within a box: text over one alphabet <-> number
+language.py    all of that behind one object
 ```
 
 No cryptography, no I/O, no state beyond the objects themselves.
 """
 
-from obfsfte.regular.language import (
-    EmptyLanguage,
-    Language,
-    Matcher,
-    NotInLanguage,
-    Prefix,
-    RankOutOfRange,
-)
+from obfsfte.regular.language import EmptyLanguage, Language, RankOutOfRange
 from obfsfte.regular.pattern import Pattern, PatternError
+from obfsfte.regular.prefix import Matcher, Prefix
+from obfsfte.regular.ranking import NotInLanguage
 
 __all__ = [
     "EmptyLanguage",

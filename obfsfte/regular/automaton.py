@@ -29,7 +29,7 @@ _UNGUARDED = ((ALL_BYTES, Side.OTHER, (Side.OTHER,)),)
 _WORK_PER_STATE = 50
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Automaton:
     """A minimal, trimmed deterministic automaton. State 0 is the start."""
 

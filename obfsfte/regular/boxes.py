@@ -108,7 +108,7 @@ class Box:
         return number
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Step:
     """A way from a hub to the next: one byte of `symbols`, then `blocks` (see Box)."""
 
@@ -118,7 +118,7 @@ class Step:
     target: int
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Hubs:
     """The hubs of an automaton, numbered, 0 the start.
 

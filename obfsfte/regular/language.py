@@ -1,19 +1,20 @@
-"""Languages: the strings of one length that match a pattern, and their numbers."""
+"""Languages: the strings of one length that match a pattern, and what can be asked of them."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from enum import Enum, auto
+from collections.abc import Mapping
 from functools import cached_property
 
 import attrs
 
 from obfsfte.errors import ConfigError
+from obfsfte.regular import ranking
 from obfsfte.regular.automaton import nearest_lengths
-from obfsfte.regular.boxes import Box, NotInBox, find_hubs
+from obfsfte.regular.boxes import Box, find_hubs
 from obfsfte.regular.pattern import Pattern, PatternError
+from obfsfte.regular.prefix import Matcher, Prefix
+from obfsfte.regular.ranking import NotInLanguage
 from obfsfte.regular.table import Node, TableTooLarge, count_strings
 
 
@@ -21,20 +22,8 @@ class EmptyLanguage(ConfigError):
     """No string of that length matches the pattern."""
 
 
-class NotInLanguage(ValueError):
-    """A string that is asked for its rank is not one of the language."""
-
-
 class RankOutOfRange(ValueError):
     """No string of the language has this rank."""
-
-
-class Prefix(Enum):
-    """What the bytes so far say of a string that begins with them."""
-
-    IN = auto()  # they are a string of the language
-    POSSIBLE = auto()  # more bytes are needed, and some make it a string of the language
-    IMPOSSIBLE = auto()  # no string of the language begins so
 
 
 def _to_pattern(pattern: Pattern | bytes | str) -> Pattern:
@@ -68,9 +57,9 @@ class Language:
             ) from None
         if root is None:
             lengths = nearest_lengths(automaton, self.length)
-            hint = " and ".join(map(str, lengths)) or "no other length is near"
             raise EmptyLanguage(
-                f"the pattern matches no string of {self.length} bytes (of nearest length: {hint})"
+                f"the pattern matches no string of {self.length} bytes, "
+                + (f"but some of {' and '.join(map(str, lengths))}" if lengths else "nor near that")
             )
         return root
 
@@ -88,37 +77,13 @@ class Language:
         """The string that comes after `number` others. Raises RankOutOfRange."""
         if not 0 <= number < self.size:
             raise RankOutOfRange(f"the rank is not in 0..N-1, N of {self.size.bit_length()} bits")
-        texts = []
-        node = self.root
-        while node.arcs:
-            arc = node.arcs[bisect_right(node.bounds, number)]
-            offset, weight, letters, box, node = arc
-            place, number = divmod(number - offset, weight)
-            texts.append(letters[place] if letters else box.unrank(place))
-        return b"".join(texts)
+        return ranking.unrank(self.root, number)
 
     def rank(self, data: bytes) -> int:
         """How many strings come before this one. Raises NotInLanguage, after one pass at most."""
         if len(data) != self.length:
             raise NotInLanguage(f"{len(data)} bytes where the strings have {self.length}")
-        terms = []
-        node = self.root
-        at = 0
-        try:
-            while node.arcs:
-                which, place = node.first[data[at]]
-                offset, weight, letters, box, node = node.arcs[which]
-                if letters:
-                    at += 1
-                else:
-                    end = at + box.length
-                    place = box.rank(data[at:end])
-                    at = end
-                terms.append(offset + place * weight)
-        except (KeyError, NotInBox):
-            raise NotInLanguage(f"no string goes on so at byte {at}") from None
-        # From the last, which are the smallest: so the sums stay short for longest.
-        return sum(reversed(terms))
+        return ranking.rank(self.root, data)
 
     def bytes_at(self, position: int) -> frozenset[int]:
         """The bytes that some string has at `position`, counted from 0. Raises IndexError."""
@@ -155,51 +120,9 @@ class Language:
         return positions
 
     def matcher(self) -> Matcher:
-        """A matcher that has seen nothing yet."""
-        return Matcher(self)
+        """What follows one string from its first byte."""
+        return Matcher(self.root, self.length)
 
     def test_prefix(self, data: bytes) -> Prefix:
         """What `data` says of a string that begins with it."""
         return self.matcher().feed(data)
-
-
-class Matcher:
-    """Follows a string as it comes in, each byte once."""
-
-    def __init__(self, language: Language) -> None:
-        self._possible = True
-        self._remaining = language.length
-        self._node = language.root  # where the box ends that is being read
-        self._blocks: Iterator[tuple[bytes, int]] = iter(())  # what follows in the box
-        self._symbols, self._count = b"", 0  # what comes next: so many of these symbols
-
-    def feed(self, data: bytes) -> Prefix:
-        """Take the next bytes; say what all bytes so far are.
-
-        More bytes than the strings of the language have are IMPOSSIBLE.
-        """
-        self._remaining -= len(data)
-        self._possible = self._possible and self._remaining >= 0 and self._follow(data)
-        if not self._possible:
-            return Prefix.IMPOSSIBLE
-        return Prefix.POSSIBLE if self._remaining else Prefix.IN
-
-    def _follow(self, data: bytes) -> bool:
-        at = 0
-        while at < len(data):
-            if not self._count:
-                block = next(self._blocks, None)
-                if block is None:
-                    if data[at] not in self._node.first:
-                        return False
-                    which, _ = self._node.first[data[at]]
-                    *_, box, self._node = self._node.arcs[which]
-                    self._blocks = iter(box.blocks)
-                    block = next(self._blocks)
-                self._symbols, self._count = block
-            part = data[at : at + self._count]
-            if part.strip(self._symbols):
-                return False
-            self._count -= len(part)
-            at += len(part)
-        return True

@@ -32,7 +32,7 @@ class PatternError(ConfigError):
 
 
 # What is refused, by the way it is written. Where one of these stands for itself (in a class, in
-# a comment, after a backslash) is for the parser to say: see _position_of_refused.
+# a comment, after a backslash) is for the parser to say: see _first_refused.
 _REFUSED = {
     "a look-ahead": rb"\(\?[=!]",
     "a look-behind": rb"\(\?<[=!]",

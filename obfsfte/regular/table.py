@@ -36,7 +36,7 @@ class TableTooLarge(Exception):
     """The counts of this language would not fit in the memory that is allowed for them."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Branching:
     """The ways on from a node: boxes in order, and their target hubs.
 
