@@ -6,10 +6,11 @@
 ```
 
 There is no length field and no delimiter: every byte on the wire, from the first one on, is
-the language's. A direction has one length or several. The client picks its hello's length at
-random, and the server tries each: it follows all of them, byte by byte, until they are
-impossible or complete. From then on both ends know every length in advance (`schedule`). A
-message carries one record, of the size that its length can hold (`embedding`).
+the language's. A direction has one length or several. The client picks its hello's length
+at random, of those that fit into the smallest segment if some do, and the server tries
+each: it follows all of them, byte by byte, until they are impossible or complete. From then
+on both ends know every length in advance (`schedule`). A message carries one record, of the
+size that its length can hold (`embedding`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from random import Random
 import attrs
 
 from obfsfte.covers.embedding import Embedding
+from obfsfte.covers.exemption import FIRST_SEGMENT
 from obfsfte.covers.schedule import schedule
 from obfsfte.errors import NotOurs, WireError
 from obfsfte.regular import Prefix
@@ -33,6 +35,12 @@ class Languages:
 
     upstream: Sequence[Embedding]
     downstream: Sequence[Embedding]
+
+    @property
+    def greetings(self) -> Sequence[Embedding]:
+        """For a hello: the lengths that no link needs to cut in two, if there are any."""
+        whole = [each for each in self.upstream if each.language.length <= FIRST_SEGMENT]
+        return whole or self.upstream
 
 
 class StreamCover:
@@ -112,7 +120,7 @@ class StreamGreeting:
 
     def __init__(self, languages: Languages, random: Random) -> None:
         self._languages = languages
-        self._embedding = random.choice(languages.upstream)
+        self._embedding = random.choice(languages.greetings)
 
     def record_size(self, wanted: int) -> int:
         return self._embedding.size
@@ -150,7 +158,7 @@ class StreamOpening:
         self._languages = languages
         self._buffer = bytearray()
         self._trials = [
-            (embedding, embedding.language.matcher()) for embedding in languages.upstream
+            (embedding, embedding.language.matcher()) for embedding in languages.greetings
         ]
 
     @property

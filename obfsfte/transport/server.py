@@ -9,8 +9,9 @@ own answers and timeouts, and the time to reach it is hidden in that of the visi
 bytes. If the site answers or hangs up before it is decided, he is a stranger.
 
 A client's connection to the site is closed again, without a byte on it: a hello fits into
-one segment. One that arrives in pieces races with the site's answer to the first, as it
-has to: a bridge that waits where the site would not can be told by that.
+one segment. One that was cut in pieces on the way has `PIECES_SECONDS` to be whole before
+the site hears the first. That is all that a bridge may wait where the site would not, and
+it is less than a network's own jitter: whoever waits longer can be told by that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +33,9 @@ from obfsfte.transport.relay import Relay
 from obfsfte.transport.side import Side
 
 log = Logger()
+
+#: How long the fallback site does not hear a visitor who may still prove a client.
+PIECES_SECONDS = 0.01
 
 
 @attrs.frozen
@@ -58,7 +62,7 @@ class ServerConnection:
         self._site = site
         self._context = context
         self._dialling: Deferred[None] | None = None
-        self._fallback = FallbackVisit(self._fallback_speaks)
+        self._fallback = FallbackVisit(self._fallback_speaks, context)
 
     def start(self) -> None:
         self._context.connections.add(self)
@@ -73,7 +77,7 @@ class ServerConnection:
             on_lost=self._left,
         )
         if self._site.fallback is not None:
-            self._fallback.start(self._site.fallback, self._context)
+            self._fallback.start(self._site.fallback)
 
     def _welcome(self, channel: Channel, from_wire: list[bytes]) -> None:
         self._fallback.end()
@@ -107,7 +111,8 @@ class ServerConnection:
         self._dialling.addErrback(self._unreachable, "fallback")
 
     def _join_fallback(self) -> None:
-        self._join(PassThrough(), self._fallback.side, [], self._fallback.said)
+        unheard = self._fallback.take_unheard()
+        self._join(PassThrough(), self._fallback.side, unheard, self._fallback.said)
 
     def _swallow(self) -> None:
         Swallow(
@@ -166,39 +171,47 @@ class FallbackVisit:
     """The fallback site's side of a connection before the gate has decided.
 
     `reached` fires when the site is connected. `said` is what it sent so far; `hear` gives
-    it what the visitor said.
+    it what the visitor said, a moment later.
     """
 
-    def __init__(self, on_event: Callable[[], None]) -> None:
+    def __init__(self, on_event: Callable[[], None], context: Context) -> None:
         self.side = Side(self)
         self.said = b""
         self.reached: Deferred[None] = Deferred()
+        self._context = context
         self._unheard: list[bytes] = []
+        self._waiting: IDelayedCall | None = None
         self._on_event = on_event
         self._ended = False
 
-    def start(self, endpoint: IStreamClientEndpoint, context: Context) -> None:
-        self.reached = Deferred.fromCoroutine(self._reach(endpoint, context))
-
-    async def _reach(self, endpoint: IStreamClientEndpoint, context: Context) -> None:
-        await connect_side(endpoint, self.side, context)
-        self._pass_on()
+    def start(self, endpoint: IStreamClientEndpoint) -> None:
+        self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
 
     def hear(self, data: bytes) -> None:
-        """Pass it on, once the site is reached."""
+        """Pass it on, once its moment is over and the site is reached."""
         self._unheard.append(data)
-        if self.side.transport is not None:
-            self._pass_on()
+        if self._waiting is None:
+            clock = self._context.deadlines.clock
+            self._waiting = clock.callLater(PIECES_SECONDS, self._pass_on)
 
     def _pass_on(self) -> None:
+        self._waiting = None
+        self.reached.addCallback(lambda _: self.side.write_all(self.take_unheard()))
+
+    def take_unheard(self) -> list[bytes]:
+        """What the visitor said and the site has not heard; whoever takes it passes it on."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
         unheard, self._unheard = self._unheard, []
-        self.side.write_all(unheard)
+        return unheard
 
     def end(self) -> None:
         """It was a client: leave as a visitor does who changed his mind."""
         if self._ended:
             return
         self._ended = True
+        self.take_unheard()
         self.reached.addBoth(lambda _: self._leave())
         self.reached.cancel()
 
