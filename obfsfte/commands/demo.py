@@ -15,36 +15,46 @@ import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 
 from obfsfte.channel import PassThrough
 from obfsfte.commands import options as shared
+from obfsfte.errors import ConfigError
+from obfsfte.state import StateDirectory
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadlines
+from obfsfte.wires import DEFAULT_COVER
 
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _BLOCK = secrets.token_bytes(1 << 20)
 
 
 def _megabytes(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("--megabytes is a number from 1")
-    return value
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"{text!r} is no number of megabytes: it must be 1 or more")
+    return int(text)
 
 
 class Options(shared.Options):
     synopsis = "Usage: obfsfte demo [--megabytes N]"
     longdesc = "Moves data through both halves on this machine, and shows what was seen between."
     optParameters = [
-        ["megabytes", None, 64, "How much to move each way.", shared.coerced(_megabytes)],
+        [
+            "megabytes",
+            None,
+            64,
+            "How much to move each way; in a session, a part of it.",
+            shared.coerced(_megabytes),
+        ],
     ]
 
 
@@ -142,39 +152,69 @@ def _start(reactor: Any, arguments: list[str]) -> _Half:
     return half
 
 
-async def _demonstrate(reactor: Any, megabytes: int, key_file: Path) -> bool:
+@attrs.frozen
+class _Scene:
+    """One wire: what to say of it, and the options of its two halves."""
+
+    title: str
+    megabytes: int
+    server: list[str]
+    client: Callable[[int], list[str]]  # for the port that it connects to
+
+
+def _scenes(megabytes: int, directory: Path) -> list[_Scene]:
+    key_file = directory / "key"
+    key_file.touch(0o600)
+    key_file.write_text(secrets.token_hex(32))
+    classic = ["--classic", "--key-file", str(key_file)]
+    state = StateDirectory(directory / "state")
+    cert = state.keys_or_new().cert.encode()
+    return [
+        _Scene(
+            f"A session in the cover {DEFAULT_COVER}",
+            max(1, megabytes // 16),
+            ["--state", str(state.path)],
+            lambda port: ["--bridge", f"fte 127.0.0.1:{port} cert={cert} cover={DEFAULT_COVER}"],
+        ),
+        _Scene(
+            "The classic wire, fteproxy's",
+            megabytes,
+            classic,
+            lambda port: ["--connect", f"tcp:127.0.0.1:{port}", *classic],
+        ),
+    ]
+
+
+async def _play(reactor: Any, scene: _Scene) -> bool:
     def listen(factory: Any) -> Any:
         return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
 
-    classic = ["--classic", "--key-file", str(key_file)]
+    print(f"{scene.title}\n{'-' * len(scene.title)}")
     seen: dict[str, bytes] = {}
-
     echo = await listen(Factory.forProtocol(_Echo))
-    target = f"tcp:127.0.0.1:{echo.getHost().port}"
-    listen_text = "tcp:0:interface=127.0.0.1"
-    server = _start(reactor, ["server", "--listen", listen_text, "--target", target, *classic])
-    server_port = await server.port
+    target = ["--target", f"tcp:127.0.0.1:{echo.getHost().port}"]
+    anywhere = ["--listen", "tcp:0:interface=127.0.0.1"]
+    server_port = await _start(reactor, ["server", *anywhere, *target, *scene.server]).port
     way = TCP4ClientEndpoint(reactor, "127.0.0.1", server_port)
     context = Context(Deadlines(reactor), Connections())
     tap = await listen(TunnelClientFactory(Bridge(way, lambda: _Tap(seen)), context))
-    connect = f"tcp:127.0.0.1:{tap.getHost().port}"
-    client = _start(reactor, ["client", "--listen", listen_text, "--connect", connect, *classic])
-    client_port = await client.port
+    client_options = scene.client(tap.getHost().port)
+    client_port = await _start(reactor, ["client", *anywhere, *client_options]).port
     print(f"server half: 127.0.0.1:{server_port}, in front of an echo service")
     print(f"client half: 127.0.0.1:{client_port}, where an application connects")
 
-    application = _Application(megabytes)
+    application = _Application(scene.megabytes)
     started = time.monotonic()
     await TCP4ClientEndpoint(reactor, "127.0.0.1", client_port).connect(_Once(application))
     equal = await application.done
     seconds = time.monotonic() - started
 
-    print("\nWhat somebody between the two sees first")
+    print("What somebody between the two sees first")
     print(f"  from the client: {_shown(seen['up'])}")
     print(f"  from the server: {_shown(seen['down'])}")
-    print(f"\nMoved {megabytes} MiB there and back in {seconds:.1f} s: ", end="")
-    print(f"{2 * megabytes * len(_BLOCK) / 1e6 / seconds:.0f} MB/s through both halves.")
-    print("SHA-256 of what came back: " + ("equal." if equal else "NOT equal!"))
+    print(f"Moved {scene.megabytes} MiB there and back in {seconds:.1f} s: ", end="")
+    print(f"{2 * scene.megabytes * len(_BLOCK) / 1e6 / seconds:.0f} MB/s through both halves.")
+    print("SHA-256 of what came back: " + ("equal.\n" if equal else "NOT equal!\n"))
     return equal
 
 
@@ -191,7 +231,7 @@ class _Once(Factory):
 def _shown(data: bytes) -> str:
     """Bytes as a person reads them, cut to a few lines."""
     text = data[:300].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return re.sub(r"(.{88})", r"\1\n                   ", text[:352])
+    return re.sub(r"(.{88})(?=.)", r"\1\n                   ", text[:352])
 
 
 def run(options: Options) -> int:
@@ -202,11 +242,9 @@ def run(options: Options) -> int:
     async def demonstrate() -> None:
         nonlocal status
         with tempfile.TemporaryDirectory(prefix="obfsfte-demo-") as directory:
-            key_file = Path(directory, "key")
-            key_file.touch(0o600)
-            key_file.write_text(secrets.token_hex(32))
-            equal = await _demonstrate(reactor, options["megabytes"], key_file)
-            status = 0 if equal else 1
+            scenes = _scenes(options["megabytes"], Path(directory))
+            equal = [await _play(reactor, scene) for scene in scenes]
+            status = 0 if all(equal) else 1
 
     def finish(result: object) -> None:
         if result is not None:
