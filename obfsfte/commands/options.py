@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 def coerced(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """`parse` as twisted.python.usage wants it: ValueError makes the usage error.
-
-    ConfigError is one, so its text reaches the person.
-    """
+    """`parse`, whose ConfigError is shown as it is: twisted.python.usage would add words."""
 
     def coerce(text: str) -> T:
-        return parse(text)
+        try:
+            return parse(text)
+        except ConfigError as error:
+            raise usage.UsageError(str(error)) from None
 
     coerce.coerceDoc = ""  # type: ignore[attr-defined]
     return coerce
