@@ -123,7 +123,7 @@ def test_a_server_knows_its_languages_before_the_first_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tcp", "tcp:", "tcp:0:0:0:0:x=1", "nonsense:1", "tcp:port=x", "ssl:443", "tls:"]
+    "text", ["", "tcp", "tcp:", "tcp:0:0:0:0:x=1", "nonsense:1", "tcp:port=x", "ssl:443"]
 )
 def test_faulty_endpoints_are_one_line(text: str) -> None:
     for make in (service.server_endpoint, service.client_endpoint):
