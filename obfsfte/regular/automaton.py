@@ -177,8 +177,9 @@ def _minimise(moves: Sequence[Mapping[int, int]], finals: Set[int]) -> Automaton
                 block.difference_update(part)
                 for state in part:
                     block_of[state] = len(blocks)
-                smaller = number if number not in pending and len(block) < len(part) else -1
-                pending.add(smaller if smaller >= 0 else len(blocks))
+                # Both halves of a block that is still to be looked at, else the smaller one.
+                old_one = number not in pending and len(block) < len(part)
+                pending.add(number if old_one else len(blocks))
                 blocks.append(set(part))
     return _quotient(moves, finals, blocks, block_of)
 

@@ -36,7 +36,7 @@ class Matcher:
         bytes that were.
         """
         self._remaining -= len(data)
-        self._possible = self._possible and self._remaining >= 0 and self._follow(data)
+        self._possible = self._possible and self._follow(data)
         if not self._possible:
             return Prefix.IMPOSSIBLE
         return Prefix.POSSIBLE if self._remaining else Prefix.IN
