@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from twisted.application.service import IService
-from twisted.python import usage
 
 from obfsfte.commands import pt, server
 from obfsfte.errors import ConfigError
 from obfsfte.logs import also_log_to_tor
+from obfsfte.managed.life import live
 
 
 class Options(server.Options):
@@ -28,14 +30,15 @@ class Options(server.Options):
 
 
 def makeService(options: Options) -> IService:
-    """Called by twistd; a UsageError is what it shows as one line."""
+    """Called by twistd, for which SystemExit is the way to end with one line."""
     from twisted.internet import reactor
 
     try:
         if options["managed"]:
+            os.umask(0o077)
             plugin = pt.make_plugin(pt.claim_stdout())
             also_log_to_tor(plugin)
-            return pt.managed_service(plugin)
+            return live(reactor, plugin)
         return server.make_service(reactor, options)
     except ConfigError as error:
-        raise usage.UsageError(str(error)) from None
+        raise SystemExit(f"obfsfte: {error}") from None

@@ -1,14 +1,12 @@
 """`obfsfte pt`: run by tor, as client or as server, by what its environment says.
 
-The end comes from tor, too: a closed standard input or SIGTERM, at once; SIGINT, once
-the connections there are have ended, or at the second one.
+Tor waits for what it ordered, so the handshake begins before anything is loaded that it
+does not need.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,9 +34,8 @@ def claim_stdout() -> IO[bytes]:
     """Keep standard output for tor's eyes.
 
     Returns a stream to the real one; file descriptor 1 becomes standard error, so that
-    nothing that a library prints can be taken for the protocol.
+    nothing that a library prints, or has printed into a buffer, is taken for the protocol.
     """
-    sys.stdout.flush()
     protocol = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return protocol
@@ -48,77 +45,33 @@ def make_plugin(stdout: IO[bytes]) -> Plugin:
     """Do the first part of the handshake. Raises ConfigError; tor has then been told why."""
     plugin: Plugin = ClientTransportPlugin(stdout=stdout)
     try:
-        if not checkClientMode():
-            plugin = ServerTransportPlugin(stdout=stdout)
-    except EnvError as error:
-        plugin.emit(f"ENV-ERROR {error}")
-        raise ConfigError(f"{error}: tor runs this command, see torrc.example") from None
-    try:
+        try:
+            if not checkClientMode():
+                plugin = ServerTransportPlugin(stdout=stdout)
+        except EnvError as error:
+            plugin.emit(f"ENV-ERROR {error}")
+            raise EnvError(f"{error}: tor runs this command, see torrc.example") from None
         plugin.init(TRANSPORTS)
     except EnvError as error:
         raise ConfigError(str(error)) from None
+    except BrokenPipeError:
+        raise ConfigError("nobody reads standard output: tor runs this command") from None
     return plugin
 
 
-def live_with_tor(reactor: Any, proxy: Any, exits_with_stdin: bool) -> None:
-    """End when tor says so, in any of its ways. Called once the reactor runs."""
-    from twisted.internet.defer import Deferred
-    from twisted.internet.protocol import Protocol
-    from twisted.internet.stdio import StandardIO
-
-    finishing = False
-
-    def at_once() -> None:
-        proxy.abort()
-        if reactor.running:
-            reactor.stop()
-
-    def interrupted() -> None:
-        nonlocal finishing
-        if finishing:
-            at_once()
-        else:
-            finishing = True
-            Deferred.fromCoroutine(proxy.finish()).addCallback(lambda _: at_once())
-
-    class StdinEnd(Protocol):
-        def connectionLost(self, reason: object = None) -> None:
-            at_once()
-
-    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(interrupted))
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(at_once))
-    if exits_with_stdin:
-        StandardIO(StdinEnd())
-
-
-def managed_service(plugin: Plugin) -> Any:
-    """The services that tor wants, ended by tor."""
-    from twisted.internet import reactor
-
-    from obfsfte.managed import ManagedClient, ManagedServer
-
-    loop: Any = reactor
-    proxy = (
-        ManagedClient(loop, plugin)
-        if isinstance(plugin, ClientTransportPlugin)
-        else ManagedServer(loop, plugin)
-    )
-    loop.callWhenRunning(live_with_tor, loop, proxy, plugin.config.getExitOnStdinClose())
-    return proxy
-
-
 def run(options: Options) -> int:
+    os.umask(0o077)  # what we keep is for this user, also the directories on the way to it
     plugin = make_plugin(claim_stdout())
 
     from twisted.internet import reactor
 
     from obfsfte.logs import log_to_tor
+    from obfsfte.managed.life import live
 
     log_path = Path(plugin.config.getStateLocation(), "fte", "obfsfte.log")
     log_to_tor(plugin, log_path if options["log-file"] else None)
-    proxy = managed_service(plugin)
     loop: Any = reactor
-    loop.callWhenRunning(proxy.startService)
+    proxy = live(loop, plugin)
     loop.addSystemEventTrigger("before", "shutdown", proxy.stopService)
     loop.run()
     return 0

@@ -1,0 +1,173 @@
+"""The client side of tor's managed proxy: each SOCKS5 request names a bridge to dial.
+
+```
+ tor --- SOCKS5: bridge's address, arguments of its line ---> us ~~~ covertext ~~~> bridge
+```
+Which wire a connection speaks is in its arguments, so nothing of any wire is loaded
+before the first connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ClientEndpoint,
+)
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import ClientFactory, Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, providedBy
+
+from obfsfte.channel import Channel
+from obfsfte.managed.proxy import ManagedProxy, state_path
+from obfsfte.pyptlib.client import ClientTransportPlugin
+from obfsfte.pyptlib.client_config import ClientConfig
+from obfsfte.service import BACKLOG, TunnelService, make_context
+from obfsfte.transport.client import Bridge, ClientConnection
+from obfsfte.transport.context import Context
+from obfsfte.transport.dial import describe
+from obfsfte.transport.socks import SocksRequest
+from obfsfte.transport.socks_listener import SocksPhase, SocksServerProtocol
+
+if TYPE_CHECKING:
+    from obfsfte.covers.catalogue import Catalogue
+
+log = Logger()
+
+#: Loopback, for tor alone.
+_SOCKS_HOST = "127.0.0.1"
+
+
+class ManagedClient(ManagedProxy):
+    """One SOCKS5 listener for all bridges."""
+
+    _plugin: ClientTransportPlugin
+
+    def __init__(self, reactor: Any, plugin: ClientTransportPlugin) -> None:
+        super().__init__(reactor, plugin)
+        self._dialler = _Dialler(reactor, plugin.config)
+        self._context = make_context(reactor)
+
+    async def launch(self) -> None:
+        if self._plugin.config.getProxy() is not None:
+            self._plugin.reportProxySuccess()
+        await super().launch()
+
+    async def _launch(self, name: str) -> None:
+        factory = _SocksFactory(self._requested, self._context)
+        endpoint = TCP4ServerEndpoint(self._reactor, 0, BACKLOG, _SOCKS_HOST)
+        tunnel = TunnelService("SOCKS listener", endpoint, _SOCKS_HOST, factory, self._context)
+        port = await tunnel.listen()
+        self._tunnels.append(tunnel)
+        address: Any = port.getHost()
+        self._plugin.reportMethodSuccess(name, "socks5", (address.host, address.port))
+
+    def _requested(self, request: SocksRequest, phase: SocksPhase) -> None:
+        bridge = Bridge(self._way_to(request.host, request.port), self._wire(request.arguments))
+        established = ClientConnection(phase.side, bridge, self._context).start(phase.succeed)
+        established.addErrback(self._not_established, phase)
+
+    def _not_established(self, failure: Failure, phase: SocksPhase) -> None:
+        if failure.check(CancelledError) is None:
+            log.warn("no connection to the bridge: {reason}", reason=describe(failure))
+        phase.fail(failure)
+
+    def _wire(self, arguments: Mapping[str, str]) -> Callable[[], Channel]:
+        from obfsfte.bridge import unix_time
+        from obfsfte.wires import client_wire
+
+        return client_wire(arguments, self._catalogue, unix_time)
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        from obfsfte.own_covers import catalogue
+
+        return catalogue(state=state_path(self._plugin))
+
+    def _way_to(self, host: str, port: int) -> IStreamClientEndpoint:
+        proxy = self._plugin.config.getProxy()
+        if proxy is None:
+            return self._dialler.endpoint(host, port)
+        from obfsfte.transport.outbound_proxy import ProxiedEndpoint, ProxyAddress
+
+        credentials = self._plugin.config.getProxyCredentials()
+        address = ProxyAddress(proxy.scheme, str(proxy.hostname), int(proxy.port or 0), credentials)
+        way_to_proxy = self._dialler.endpoint(address.host, address.port)
+        return ProxiedEndpoint(self._reactor, way_to_proxy, address, host, port)
+
+
+class _Dialler:
+    """The reactor, to endpoints; connections leave from the address that tor wants.
+
+    Which one that is depends on the address family, which for a name is not known before
+    the endpoint has resolved it.
+    """
+
+    def __init__(self, reactor: Any, config: ClientConfig) -> None:
+        self._reactor = reactor
+        self._config = config
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
+        """The way to an address, or to a name, which is then looked up."""
+        try:
+            version = ip_address(host).version
+        except ValueError:
+            return HostnameEndpoint(self, host, port)
+        return (TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint)(self, host, port)
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: ClientFactory,
+        timeout: float = 30,
+        bindAddress: tuple[str, int] | None = None,
+    ) -> Any:
+        """As the reactor's; no endpoint here has a `bindAddress` of its own."""
+        source = self._config.getOutboundBindAddress(host)
+        bind = bindAddress if source is None else (source, 0)
+        return self._reactor.connectTCP(host, port, factory, timeout, bind)
+
+
+class _SocksFactory(Factory):
+    noisy = False
+
+    def __init__(
+        self, on_request: Callable[[SocksRequest, SocksPhase], None], context: Context
+    ) -> None:
+        self._on_request = on_request
+        self._context = context
+
+    def buildProtocol(self, addr: IAddress | None) -> SocksServerProtocol:
+        return _Accepted(self._on_request, self._context)
+
+
+class _Accepted(SocksServerProtocol):
+    """Counted until it is gone: also one that has not asked yet, or reads why not, may finish."""
+
+    def __init__(
+        self, on_request: Callable[[SocksRequest, SocksPhase], None], context: Context
+    ) -> None:
+        super().__init__(on_request, context.deadlines)
+        self._connections = context.connections
+
+    def connectionMade(self) -> None:
+        self._connections.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        super().connectionLost(reason)
+        self._connections.discard(self)

@@ -1,0 +1,258 @@
+"""Managed proxies as real processes: started, heard and ended as tor does it, without tor.
+
+```
+ test (tor's client) --SOCKS5--> obfsfte pt ~~~~~ obfsfte pt ----> test (tor's ORPort: a Target)
+        `------- environment, stdin, stdout -------'
+```
+Whatever a test does, each line on a proxy's standard output must be one of pt-spec 3.3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from obfsfte.pyptlib.util import encode_client_args
+from tests.e2e.halves import PATIENCE, Target, connect, receive
+from tests.e2e.waiting import LOOPBACK
+
+BIN = Path(sys.executable).parent
+PT: tuple[object, ...] = (BIN / "obfsfte", "pt")
+TWISTD: tuple[object, ...] = (BIN / "twistd", "-n", "--pidfile=", "fte-bridge", "--managed")
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_TEXT = r"[ -~]+"
+_PLACE = r"(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):[1-9]\d*"
+_ARG = r"([!-+\--<>-\[\]-~]|\\[,=\\])+"
+_C_STRING = r'"([ !#-\[\]-~]|\\["\\nrt]|\\[0-7]{3})*"'
+
+#: All that a transport may say (pt-spec 3.3), and of that what we do.
+LINE = re.compile(
+    rf"""VERSION\ 1 | VERSION-ERROR\ no-version | ENV-ERROR\ {_TEXT}
+    | PROXY\ DONE | PROXY-ERROR\ {_TEXT}
+    | CMETHOD\ {_NAME}\ socks5\ {_PLACE} | CMETHOD-ERROR\ {_NAME}\ {_TEXT} | CMETHODS\ DONE
+    | SMETHOD\ {_NAME}\ {_PLACE}(\ ARGS:{_ARG}={_ARG}(,{_ARG}={_ARG})*)?
+    | SMETHOD-ERROR\ {_NAME}\ {_TEXT} | SMETHODS\ DONE
+    | LOG\ SEVERITY=(error|warning|notice|info|debug)\ MESSAGE={_C_STRING}""",
+    re.VERBOSE,
+)
+
+
+def client_environment(state: Path, **changes: str | None) -> dict[str, str]:
+    """What tor tells a client; None takes a variable away."""
+    return _environment({"TOR_PT_CLIENT_TRANSPORTS": "fte"}, state, changes)
+
+
+def server_environment(state: Path, orport: int, **changes: str | None) -> dict[str, str]:
+    """What tor tells a server that delivers to an ORPort on loopback."""
+    base = {
+        "TOR_PT_SERVER_TRANSPORTS": "fte",
+        "TOR_PT_SERVER_BINDADDR": f"fte-{LOOPBACK}:0",
+        "TOR_PT_ORPORT": f"{LOOPBACK}:{orport}",
+        "TOR_PT_EXTENDED_SERVER_PORT": "",
+    }
+    return _environment(base, state, changes)
+
+
+def _environment(
+    base: Mapping[str, str], state: Path, changes: Mapping[str, str | None]
+) -> dict[str, str]:
+    # Whoever runs the tests may like his Python unbuffered; tor's output is a pipe like any.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    common = {
+        "TOR_PT_MANAGED_TRANSPORT_VER": "1",
+        "TOR_PT_STATE_LOCATION": str(state),
+        "TOR_PT_EXIT_ON_STDIN_CLOSE": "1",
+    }
+    everything = {**inherited, **common, **base, **changes}
+    return {name: value for name, value in everything.items() if value is not None}
+
+
+class Managed:
+    """A managed proxy. Ends with its `with` block.
+
+    `lines` are the lines read from its standard output so far, all of them in the end.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *options: object,
+        command: tuple[object, ...] = PT,
+    ) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
+        self._popen = subprocess.Popen(
+            [str(word) for word in (*command, *options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=dict(environment),
+        )
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
+        self._unread = b""
+        self.lines: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def stderr(self) -> str:
+        return os.pread(self._stderr.fileno(), 1 << 24, 0).decode("utf-8", "replace")
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self._popen.poll()
+
+    def wait_for_line(self, pattern: str) -> re.Match[str]:
+        """Read lines until one of them is like `pattern`, as a whole."""
+        for line in self._read_lines():
+            if match := re.fullmatch(pattern, line):
+                return match
+        raise AssertionError(f"never said {pattern!r}, but {self.lines} and {self.stderr}")
+
+    def launched(self) -> list[str]:
+        """Read until all transports are reported; all lines that are not LOG."""
+        self.wait_for_line("[CS]METHODS DONE")
+        return [line for line in self.lines if not line.startswith("LOG ")]
+
+    def port(self) -> int:
+        """Read until the one transport is reported; where it listens."""
+        return int(self.wait_for_line(r"[CS]METHOD fte .*?:(\d+)( ARGS:.*)?")[1])
+
+    def logged(self) -> list[str]:
+        """The LOG lines read so far."""
+        return [line for line in self.lines if line.startswith("LOG ")]
+
+    def close_stdin(self) -> None:
+        """As tor does to end us; and what happens when tor is gone."""
+        self._stdin.close()
+
+    def say(self, data: bytes) -> None:
+        """Write to its standard input; tor never does."""
+        self._stdin.write(data)
+        self._stdin.flush()
+
+    def close_stdout(self) -> None:
+        """Hear no more; what it writes is a broken pipe for it."""
+        self._stdout.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self) -> int:
+        """Read all that it still says and wait for its end; the exit status."""
+        if not self._stdout.closed:
+            for _ in self._read_lines():
+                pass
+        return self._popen.wait(PATIENCE)
+
+    def _read_lines(self) -> Iterator[str]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            line, newline, rest = self._unread.partition(b"\n")
+            if newline:
+                self._unread = rest
+                self.lines.append(line.decode("latin-1"))
+                yield self.lines[-1]
+                continue
+            ready, _, _ = select.select([self._stdout], [], [], deadline - time.monotonic())
+            assert ready, f"silent after {self.lines} and {self.stderr}"
+            data = os.read(self._stdout.fileno(), 1 << 16)
+            if not data:
+                assert self._unread == b"", "the last line has no end"
+                return
+            self._unread += data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._popen.kill()
+        try:
+            self.wait()
+        finally:
+            stderr = self.stderr
+            if error is not None:
+                error.add_note(f"{self._popen.args}:\n{self.lines}\n{stderr}")
+            for file in (self._stderr, self._stdin, self._stdout):
+                file.close()
+        for line in self.lines:
+            assert LINE.fullmatch(line), f"not a line of pt-spec: {line!r}"
+
+
+def socks(
+    port: int, host: str, bridge_port: int, arguments: Mapping[str, str] | None = None
+) -> tuple[socket.socket, int]:
+    """Ask for a connection as tor's client does (RFC 1928, RFC 1929).
+
+    Returns the connection and the reply's code, -1 if it ended without one.
+    """
+    connection = connect(port)
+    if arguments:
+        username, password = encode_client_args(arguments)
+        connection.sendall(b"\x05\x02\x00\x02")
+        assert receive(connection, 2) == b"\x05\x02"
+        login = [bytes([len(text)]) + text for text in (username, password)]
+        connection.sendall(b"\x01" + b"".join(login))
+        assert receive(connection, 2) == b"\x01\x00"
+    else:
+        connection.sendall(b"\x05\x01\x00")
+        assert receive(connection, 2) == b"\x05\x00"
+    connection.sendall(b"\x05\x01\x00" + _packed(host) + bridge_port.to_bytes(2, "big"))
+    reply = receive(connection, 10)
+    if len(reply) < 10:
+        return connection, -1
+    assert reply[0] == 5 and reply[2:] == b"\x00\x01" + bytes(6)
+    return connection, reply[1]
+
+
+def refusal(
+    port: int, host: str, bridge_port: int, arguments: Mapping[str, str] | None = None
+) -> int:
+    """The code of the reply to a request that is not granted; the connection then ends."""
+    connection, reply = socks(port, host, bridge_port, arguments)
+    with connection:
+        assert reply != 0
+        assert receive(connection, 1) == b""
+    return reply
+
+
+def _packed(host: str) -> bytes:
+    for kind, family in ((b"\x01", socket.AF_INET), (b"\x04", socket.AF_INET6)):
+        with contextlib.suppress(OSError):
+            return kind + socket.inet_pton(family, host)
+    return bytes([3, len(host)]) + host.encode("ascii")
+
+
+class Bridge:
+    """A managed server and what clients know of it."""
+
+    def __init__(self, server: Managed, target: Target) -> None:
+        method = server.wait_for_line(r"SMETHOD fte .*?:(\d+) ARGS:(.*)")
+        server.wait_for_line("SMETHODS DONE")
+        self.server = server
+        self.target = target
+        self.port = int(method[1])
+        arguments = (word.partition("=") for word in method[2].split(","))
+        self.arguments = {key: value for key, _, value in arguments}
