@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
+    ConnectingCancelledError,
     ConnectionRefusedError,
     DNSLookupError,
     NoRouteError,
@@ -40,12 +41,18 @@ class _SideFactory(Factory):
 async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
     connecting = endpoint.connect(_SideFactory(side))
+    connecting.addErrback(_cancelled)
     clock = context.deadlines.clock
     await connecting.addTimeout(context.timeouts.connect, clock, _timed_out)
 
 
+def _cancelled(failure: Failure) -> NoReturn:
+    # TCP endpoints have an exception of their own for it.
+    failure.trap(ConnectingCancelledError)
+    raise CancelledError from None
+
+
 def _timed_out(_result: object, _seconds: float) -> NoReturn:
-    # Endpoints have exceptions of their own for being cancelled; the reason is the time.
     raise ConnectTimeoutError(string="no answer in time")
 
 

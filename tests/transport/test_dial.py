@@ -1,0 +1,44 @@
+"""Reaching the other half through the endpoints that Twisted really has."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+
+from obfsfte.transport.connections import Connections
+from obfsfte.transport.context import Context, Timeouts
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.dial import connect_side, describe
+from obfsfte.transport.side import Side
+
+
+class Dialling:
+    """An attempt to reach somebody who never answers."""
+
+    def __init__(self, kind: type[IStreamClientEndpoint]) -> None:
+        self.reactor = MemoryReactorClock()
+        context = Context(Deadlines(self.reactor), Connections(), Timeouts(connect=5.0))
+        endpoint = kind(self.reactor, "192.0.2.1", 80)
+        self.attempt = Deferred.fromCoroutine(connect_side(endpoint, Side(), context))
+        self.failures: list[Failure] = []
+        self.attempt.addErrback(self.failures.append)
+        self.reactor.advance(1)
+        assert self.failures == []
+        assert len(self.reactor.tcpClients) == 1
+
+
+@pytest.mark.parametrize("kind", [TCP4ClientEndpoint, HostnameEndpoint])
+class TestNobodyAnswers:
+    def test_giving_up_is_told_as_a_timeout(self, kind: type[IStreamClientEndpoint]) -> None:
+        dialling = Dialling(kind)
+        dialling.reactor.advance(4)
+        assert [describe(failure) for failure in dialling.failures] == ["timed out"]
+
+    def test_a_cancelled_attempt_is_told_as_that(self, kind: type[IStreamClientEndpoint]) -> None:
+        dialling = Dialling(kind)
+        dialling.attempt.cancel()
+        assert [failure.type for failure in dialling.failures] == [CancelledError]
