@@ -18,7 +18,6 @@ from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
@@ -29,7 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from obfsfte.bridge_line import BridgeLine
+from obfsfte.bridge_line import BridgeLine, parse_address
 from obfsfte.channel import Channel, Opening
 from obfsfte.errors import ConfigError
 from obfsfte.transport.client import Bridge, TunnelClientFactory
@@ -55,6 +54,9 @@ DRAIN_SECONDS = 10.0
 
 #: How long a stranger is listened to where there is no fallback, in seconds.
 _PATIENCE = (30.0, 90.0)
+
+# What Twisted notices only when it connects: a port, or a name, that cannot be one.
+_HOST_AND_PORT = re.compile(r"(tcp|tls):(host=)?(?P<host>[^:=\\]*):(port=)?(?P<port>[^:]*)")
 
 _LISTENS_ON_TCP = re.compile("(haproxy:)?(tcp|tcp6|ssl):")
 
@@ -89,7 +91,9 @@ class TunnelService(Service):
         """Start to listen; `startService` does the same for twistd. Raises ListenError."""
         try:
             port = await self._endpoint.listen(self._factory)
-        except (CannotListenError, OSError, ValueError) as error:
+            if not IListeningPort.providedBy(port):  # stdio:
+                raise ValueError("it is one connection, not a place to listen")
+        except Exception as error:  # endpoints of plugins raise what they like
             reason = getattr(error, "socketError", None) or error
             raise ListenError(f"cannot listen on {self._listen_text}: {reason}") from None
         self._port = port
@@ -160,13 +164,16 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
 def client_endpoint(reactor: Any, text: str) -> IStreamClientEndpoint:
     """A place to connect to. Raises ConfigError."""
     try:
-        return clientFromString(reactor, text)
+        endpoint = clientFromString(reactor, text)
+        if named := _HOST_AND_PORT.match(text):
+            parse_address(f"{named['host']}:{named['port']}")
+        return endpoint
     except Exception as error:
         raise ConfigError(f"cannot connect to {text!r}: {_endpoint_fault(error)}") from None
 
 
 def _endpoint_fault(error: Exception) -> str:
-    if isinstance(error, (TypeError, IndexError, KeyError)):
+    if isinstance(error, (TypeError, LookupError, RuntimeError)) or "int()" in str(error):
         return "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080"
     return " ".join(str(error).split())
 

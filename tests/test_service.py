@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 
@@ -64,6 +64,37 @@ def test_an_address_in_use_is_one_line() -> None:
     assert "\n" not in str(failures[0])
     assert LISTEN in str(failures[0])
     assert "Address already in use" in str(failures[0])
+
+
+def fault_of_listening(endpoint: object) -> str:
+    reactor = MemoryReactorClock()
+    context = service.make_context(reactor)
+    tunnel = service.TunnelService("half", endpoint, LISTEN, _factory(), context)
+    failures: list[BaseException] = []
+    listening = Deferred.fromCoroutine(tunnel.listen())
+    listening.addErrback(lambda failure: failures.append(failure.value))
+    assert [type(failure) for failure in failures] == [service.ListenError]
+    assert str(failures[0]).startswith(f"cannot listen on {LISTEN}: ")
+    return str(failures[0])
+
+
+class OddEndpoint:
+    """What endpoints may do beyond their interface."""
+
+    def __init__(self, result: object) -> None:
+        self._result = result
+
+    def listen(self, factory: object) -> Deferred[object]:
+        return fail(self._result) if isinstance(self._result, Exception) else succeed(self._result)
+
+
+def test_a_port_that_cannot_be_one_is_one_line() -> None:
+    error = OverflowError("bind(): port must be 0-65535.")
+    assert fault_of_listening(OddEndpoint(error)).endswith(str(error))
+
+
+def test_an_endpoint_that_is_one_connection_is_one_line() -> None:
+    assert "one connection" in fault_of_listening(OddEndpoint(object()))
 
 
 def test_twistd_is_told_in_its_way() -> None:
@@ -132,6 +163,41 @@ def test_faulty_endpoints_are_one_line(text: str) -> None:
         except ConfigError as error:
             assert "\n" not in str(error)
             assert repr(text) in str(error)
+
+
+@pytest.mark.parametrize("text", ["tcp", "tcp:", "tcp:x", "tcp:80:x=1", "tcp:80\\"])
+def test_a_faulty_endpoint_string_is_told_how_one_reads(text: str) -> None:
+    with pytest.raises(ConfigError, match="reads like tcp:"):
+        service.server_endpoint(MemoryReactorClock(), text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp:127.0.0.1:99999",
+        "tcp:127.0.0.1:-1",
+        "tcp:host=127.0.0.1:port=0",
+        "tcp:..:80",
+        "tls:example.org:99999",
+        "tcp:" + "x" * 64 + ":80:timeout=5",
+    ],
+)
+def test_a_host_or_port_that_cannot_be_one_is_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot connect to '.*': '.*' (is no|has no)"):
+        service.client_endpoint(MemoryReactorClock(), text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp:127.0.0.1:80",
+        "tcp:host=example.org:port=80",
+        r"tcp:\:\:1:80",
+        "tls:bücher.example:443:timeout=5",
+    ],
+)
+def test_hosts_and_ports_that_can_be(text: str) -> None:
+    service.client_endpoint(MemoryReactorClock(), text)
 
 
 def test_a_unix_socket_is_a_place_too(tmp_path: Path) -> None:
