@@ -37,7 +37,8 @@ from obfsfte.wires import ClassicWire, ServerWire, served_releases
 
 log = Logger()
 
-_OPTIONS = ("cover", "fallback", "classic", "key", "format", "release")
+_CLASSIC_OPTIONS = ("key", "format", "release")
+_OPTIONS = ("cover", "fallback", "classic", *_CLASSIC_OPTIONS)
 
 
 class ManagedServer(ManagedProxy):
@@ -89,6 +90,8 @@ class ManagedServer(ManagedProxy):
         if _yes(options, "classic"):
             releases = served_releases(options.get("release"), options.get("format"))
             wires.append(ClassicWire(releases, _classic_key(options)))
+        elif useless := [key for key in _CLASSIC_OPTIONS if key in options]:
+            raise ConfigError(f"option {useless[0]}= needs classic=1")
         return wires, Publisher(self._state, sessions)
 
     def _target(self, name: str, user_address: IAddress) -> IStreamClientEndpoint:
