@@ -10,6 +10,7 @@ the answer; until it has come the client may not send, and after it both ends ma
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Mapping
 from os import urandom
 from random import Random
@@ -30,6 +31,8 @@ from obfsfte.session.keys import BridgeKeys, Cert, RandomBytes
 from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
 from obfsfte.session.replay import ReplayCheck
 
+_SEED = "seed"
+
 
 @attrs.frozen
 class CoverChoice:
@@ -43,11 +46,18 @@ class CoverChoice:
         fingerprint = self.definition.fingerprint(self.parameters)
         return session_prologue(self.definition.name, fingerprint)
 
+    def parameters_at(self, cert: Cert) -> Mapping[str, str]:
+        """The parameters for one bridge: a cover that knows a seed gets one in any case."""
+        if _SEED not in self.definition.parameters or _SEED in self.parameters:
+            return self.parameters
+        seed = hmac.digest(cert.secret, b"obfsfte 1 cover seed", "sha256")
+        return {**self.parameters, _SEED: seed.hex()}
+
 
 class SessionChannel:
     """An established session in its cover; an `obfsfte.channel.Channel`."""
 
-    __slots__ = ("_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
+    __slots__ = ("_closed", "_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
 
     ends_with_fin = False
 
@@ -57,6 +67,7 @@ class SessionChannel:
     def __init__(self, cover: Cover) -> None:
         self.ready = False
         self.peer_closed = False
+        self._closed = False
         self._cover = cover
         self._outgoing: list[bytes] = []
 
@@ -77,7 +88,8 @@ class SessionChannel:
     def receive(self, data: bytes) -> list[bytes]:
         """Application bytes of the records that `data` completes.
 
-        Raises AuthenticationFailed or another WireError; then nothing of this call counts.
+        Raises a WireError (Truncated, AuthenticationFailed, ...); then nothing of this call
+        counts.
         """
         return self._open(self._cover.unwrap(data))
 
@@ -94,6 +106,9 @@ class SessionChannel:
     def close(self) -> None:
         """End our stream, with a record that says so."""
         self._seal(RecordType.END, b"", self._cover.record_size(OVERHEAD))
+        self._closed = True
+        if self.peer_closed:
+            self._outgoing += self._cover.finish()
 
     def _seal(self, kind: RecordType, payload: bytes | memoryview, size: int) -> None:
         self._outgoing += self._cover.wrap(self._sealer.seal(kind, payload, size))
@@ -106,6 +121,8 @@ class SessionChannel:
                 self.peer_closed = True
             elif payload:
                 plain.append(payload)
+        if self._cover.finished and not (self.peer_closed and self._closed):
+            raise Truncated("the cover's conversation ended before the streams did")
         return plain
 
 
@@ -122,7 +139,7 @@ class SessionClient(SessionChannel):
         random: Random,
         random_bytes: RandomBytes = urandom,
     ) -> None:
-        greeting = choice.definition.client(choice.parameters, random)
+        greeting = choice.definition.client(choice.parameters_at(cert), random)
         self._handshake = ClientHandshake(cert, choice.prologue(), now, random_bytes)
         hello = self._handshake.hello(greeting.record_size(MIN_HELLO))
         keys = self._handshake.cover_keys
@@ -167,7 +184,7 @@ class SessionOpening:
         random: Random,
         random_bytes: RandomBytes = urandom,
     ) -> None:
-        self._opening = choice.definition.opening(choice.parameters, random)
+        self._opening = choice.definition.opening(choice.parameters_at(keys.cert), random)
         self._handshake = ServerHandshake(keys, choice.prologue(), seen, random_bytes)
         self._now = now
 

@@ -225,3 +225,29 @@ def test_both_wires_differ_for_every_connection() -> None:
     first.client.send(b"same")
     second.client.send(b"same")
     assert sent(first.client) != sent(second.client)
+
+
+# The cover's own end
+
+
+def test_a_websocket_is_closed_by_the_end_that_is_last() -> None:
+    pair = Pair("websocket")
+    pair.client.close()
+    assert pair.server.receive(sent(pair.client)) == []
+    pair.server.send(b"last words")
+    pair.server.close()
+    wire = sent(pair.server)
+    assert wire.endswith(b"\x88\x02\x03\xe8")
+    assert pair.client.receive(wire) == [b"last words"]
+    assert pair.client.peer_closed
+    assert sent(pair.client) == b""
+    pair.client.receive_eof()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_close_frame_before_both_streams_ended_is_a_truncation(ended: bool) -> None:
+    pair = Pair("websocket")
+    if ended:
+        pair.server.close()
+    with pytest.raises(Truncated):
+        pair.client.receive(sent(pair.server) + b"\x88\x02\x03\xe8")

@@ -15,11 +15,13 @@ from pathlib import PurePath
 from obfsfte.covers.cover import Definition
 from obfsfte.covers.stream_definition import StreamDefinition
 from obfsfte.covers.table import Table
+from obfsfte.covers.websocket_definition import WebSocketDefinition
 from obfsfte.errors import ConfigError
 
 #: For each kind: what makes a definition from its table, its name and its description.
 KINDS: Mapping[str, Callable[[Table, str, str], Definition]] = {
     StreamDefinition.kind: StreamDefinition.load,
+    WebSocketDefinition.kind: WebSocketDefinition.load,
 }
 
 _SUFFIX = ".toml"

@@ -37,6 +37,10 @@ class Cover(Protocol):
     def at_boundary(self) -> bool:
         """Whether the wire, as received so far, may end here: between two messages."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the peer said, in the cover's own terms, that no more records come or go."""
+
     def record_size(self, wanted: int) -> int:
         """Size in bytes of the record to `wrap` next, when `wanted` bytes would suit best.
 
@@ -61,6 +65,12 @@ class Cover(Protocol):
         """What the cover itself has to write now (the client's hello; a pong); may be empty.
 
         It goes on the wire before what `wrap` returns next.
+        """
+
+    def finish(self) -> list[bytes]:
+        """What the cover says when both streams have ended: buffers to write, in order.
+
+        The last call of all.
         """
 
 
@@ -127,17 +137,25 @@ class Definition(Protocol):
 
     @property
     def kind(self) -> str:
-        """The kind of cover: `stream`, ..."""
+        """The kind of cover: `stream`, `websocket`."""
 
     @property
     def description(self) -> str:
         """One line for the operator who chooses."""
 
-    def fingerprint(self, parameters: Mapping[str, str]) -> bytes:
-        """32 bytes that are equal at both ends if and only if their covers are.
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names of the parameters that this kind of cover knows.
 
-        SHA-256 of a canonical form of the definition, without name and description, and
-        of the parameters. The handshake authenticates it.
+        One that knows `seed` is always given it: text that differs between bridges, for
+        what should look different there. It need not be equal at both ends.
+        """
+
+    def fingerprint(self, parameters: Mapping[str, str]) -> bytes:
+        """32 bytes that are equal at both ends if and only if their covers understand each other.
+
+        SHA-256 of a canonical form of what both ends must know beforehand; name,
+        description, and what is only shown are not in it. The handshake authenticates it.
         """
 
     def client(self, parameters: Mapping[str, str], random: Random) -> Greeting:

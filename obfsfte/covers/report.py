@@ -18,6 +18,9 @@ from obfsfte.covers.cover import KEY_SIZE, Cover, Definition
 from obfsfte.covers.exemption import PRINTABLE
 from obfsfte.session.records import OVERHEAD
 
+#: Bytes that each sample wants to carry, where the cover leaves it the choice.
+_WANTED = OVERHEAD + 400
+
 
 @attrs.define
 class Traffic:
@@ -55,7 +58,7 @@ def converse(
     upstream, downstream = Traffic(), Traffic()
     keys = random.randbytes(KEY_SIZE), random.randbytes(KEY_SIZE)
     greeting = definition.client(parameters, random)
-    hello = random.randbytes(greeting.record_size(0))
+    hello = random.randbytes(greeting.record_size(_WANTED))
     client = greeting.begin(hello, *keys)
     upstream.messages.append(b"".join(client.data_to_send()))
     upstream.record_bytes += len(hello)
@@ -70,7 +73,7 @@ def converse(
 
 def _carry(sender: Cover, receiver: Cover, traffic: Traffic, random: Random) -> None:
     """Send one random record through."""
-    record = random.randbytes(sender.record_size(0))
+    record = random.randbytes(sender.record_size(_WANTED))
     message = b"".join([*sender.data_to_send(), *sender.wrap(record)])
     traffic.messages.append(message)
     traffic.record_bytes += len(record)

@@ -46,6 +46,8 @@ class Languages:
 class StreamCover:
     """One side of one connection (a `Cover`)."""
 
+    finished = False  # only the records say where this wire ends
+
     def __init__(self, sending: Schedule, receiving: Receiver, unsent: list[bytes]) -> None:
         self._sending = sending
         self._next = next(sending)
@@ -71,6 +73,9 @@ class StreamCover:
     def data_to_send(self) -> list[bytes]:
         unsent, self._unsent = self._unsent, []
         return unsent
+
+    def finish(self) -> list[bytes]:
+        return []
 
 
 class Receiver:

@@ -62,6 +62,7 @@ class StreamDefinition:
     upstream: Direction
     downstream: Direction
     kind: ClassVar[str] = "stream"
+    parameters: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def load(cls, table: Table, name: str, description: str) -> StreamDefinition:

@@ -38,6 +38,11 @@ class Table:
         self._known.add(key)
         return key in self._values
 
+    def names(self) -> list[str]:
+        """The keys of a table whose author names its entries, in the file's order."""
+        self._known |= self._values.keys()
+        return list(self._values)
+
     def text(self, key: str) -> str:
         """A string that is not empty."""
         value = self._get(key)

@@ -1,0 +1,265 @@
+"""The `websocket` cover: an upgrade from HTTP, then binary messages both ways, full duplex.
+
+```
+ client -> server | GET ... Upgrade: websocket, the hello in it |   (waits)   | message | ...
+ server -> client |                           | 101 Switching Protocols, message | message | ...
+```
+
+The request carries the whole client hello, in a cookie, a query or another field; the
+server's hello is its first message. A message carries one record, of any size: it is binary
+in the real protocol too, and an application's messages have all sizes. Small ones are padded.
+
+An intermediary may rewrite the head of request and response, cut messages into frames in
+its own way, and send pings. So a record is a message, not a frame, and what is known of the
+opening beforehand is only how to find the hello.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from random import Random
+
+import attrs
+
+from obfsfte.covers.embedding import Embedding
+from obfsfte.covers.schedule import schedule
+from obfsfte.covers.websocket_frames import MASK_SIZE, MAX_MESSAGE, FrameReader, Opcode, frame
+from obfsfte.covers.websocket_opening import (
+    RequestReader,
+    ResponseReader,
+    Upgrade,
+    accept_for,
+    tokens,
+)
+from obfsfte.covers.websocket_templates import Carrier, Filled, Place
+from obfsfte.errors import NotOurs, WireError
+
+_NORMAL_CLOSURE = (1000).to_bytes(2, "big")  # RFC 6455, section 7.4.1
+
+#: Steps of a drawn share.
+_SHARES = 1 << 16
+#: Up to so many bytes of padding go with a message of `_SMALL` bytes or less, fewer with a
+#: larger one, in inverse proportion; but at least one in 128 of its own size.
+_SMALL = 768
+_MOST_PADDING = 680
+
+#: Strings of one request that the session is asked about at most: each costs it a key agreement.
+_MAX_CANDIDATES = 8
+
+
+class Sizes:
+    """How large messages are: random, so that they do not show what they carry.
+
+    Without padding, Tor's cells of 514 bytes would be counted from outside. What an
+    application wrote at once is one message, as far as it can be, since cutting it would
+    cost time and show the same sum.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.renew()
+
+    def renew(self) -> None:
+        """Draw for the next message."""
+        self._share = self._random.randrange(_SHARES)
+
+    def size(self, wanted: int) -> int:
+        """Bytes of the next message's record, when `wanted` would suit best."""
+        most = max(_SMALL * _MOST_PADDING // max(wanted, _SMALL), wanted >> 7)
+        size = max(wanted, 1) + most * self._share // _SHARES
+        # A longer one is cut somewhere between 3/4 of the limit and the limit.
+        return min(size, MAX_MESSAGE - (MAX_MESSAGE // 4) * self._share // _SHARES)
+
+
+class WebSocketCover:
+    """One side of one connection (a `Cover`).
+
+    `opening`: what a client still has to read before messages come; None at the server.
+    """
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        random: Random,
+        head: bytes,
+        opening: ResponseReader | None = None,
+    ) -> None:
+        self.finished = False
+        self._reader = reader
+        self._random = random
+        self._sizes = Sizes(random)
+        self._unsent = [head]
+        self._opening = opening
+        self._masks = opening is not None
+
+    @property
+    def at_boundary(self) -> bool:
+        return self.finished or (self._opening is None and self._reader.at_boundary)
+
+    def record_size(self, wanted: int) -> int:
+        return self._sizes.size(wanted)
+
+    def wrap(self, record: bytes) -> list[bytes]:
+        if not 1 <= len(record) <= MAX_MESSAGE:
+            raise ValueError(f"a record of 1 to {MAX_MESSAGE} bytes is needed, not {len(record)}")
+        self._sizes.renew()
+        return self._frame(Opcode.BINARY, record)
+
+    def unwrap(self, data: bytes) -> list[bytes]:
+        if self._opening is not None:
+            rest = self._opening.feed(data)
+            if rest is None:
+                return []
+            self._opening = None
+            data = rest
+        records: list[bytes] = []
+        if self.finished:
+            return records
+        ping = None
+        for opcode, payload in self._reader.feed(data):
+            if opcode is Opcode.BINARY:
+                records.append(payload)
+            elif opcode is Opcode.PING:
+                ping = payload
+            elif opcode is Opcode.CLOSE:
+                self.finished = True
+                break
+        # Of several pings the last may be answered for all (RFC 6455, section 5.5.3).
+        if ping is not None and not self.finished:
+            self._unsent += self._frame(Opcode.PONG, ping)
+        return records
+
+    def data_to_send(self) -> list[bytes]:
+        unsent, self._unsent = self._unsent, []
+        return unsent
+
+    def finish(self) -> list[bytes]:
+        return self._frame(Opcode.CLOSE, _NORMAL_CLOSURE)
+
+    def _frame(self, opcode: Opcode, payload: bytes) -> list[bytes]:
+        return frame(opcode, payload, self._random.randbytes(MASK_SIZE) if self._masks else None)
+
+
+@attrs.frozen
+class Request:
+    """A client's request, complete but for the hello."""
+
+    head: Filled
+    carrier: str
+    embedding: Embedding
+    key: bytes
+
+    def render(self, hello: bytes) -> bytes:
+        """The head; `hello` is the carrier's string."""
+        return self.head.render(key=self.key.decode(), **{self.carrier: hello.decode()})
+
+
+class WebSocketGreeting:
+    """A client before its hello (a `Greeting`)."""
+
+    def __init__(self, request: Request, random: Random) -> None:
+        self._request = request
+        self._random = random
+
+    def record_size(self, wanted: int) -> int:
+        return self._request.embedding.size
+
+    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> WebSocketCover:
+        request = self._request
+        string = request.embedding.embed(hello, _draw(upstream))
+        return WebSocketCover(
+            FrameReader(masked=False),
+            self._random,
+            request.render(string),
+            ResponseReader(request.key, request.head.template.protocols()),
+        )
+
+
+def _draw(upstream: bytes) -> int:
+    """The number that decides about the hello's place in its language."""
+    _, draw = next(schedule([None], upstream))
+    return draw
+
+
+@attrs.frozen
+class WebSocketHello:
+    """A request that has what may be a client's hello (a `Hello`)."""
+
+    record: bytes
+    _place: int  # in the carrier's language
+    _embedding: Embedding
+    _upgrade: Upgrade
+    _response: Filled
+    _random: Random
+
+    def accept(self, upstream: bytes, downstream: bytes) -> WebSocketCover:
+        if self._place != self._embedding.place(self.record, _draw(upstream)):
+            raise NotOurs("a hello was altered within the cover's language")
+        reader = FrameReader(masked=True, early=self._upgrade.rest)
+        return WebSocketCover(reader, self._random, self._head())
+
+    def _head(self) -> bytes:
+        head = self._response.render(accept=accept_for(self._upgrade.key).decode())
+        # A browser gives up if none of the subprotocols that it offered is chosen.
+        for protocol in tokens(self._upgrade.headers, b"sec-websocket-protocol")[:1]:
+            head = head.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: %b\r\n\r\n" % protocol
+        return head
+
+
+class WebSocketOpening:
+    """A server before a hello has verified (an `Opening`).
+
+    `path`: what the request's target must be, its query apart; None: anything.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        carriers: Mapping[str, Carrier],
+        response: Filled,
+        path: bytes | None,
+        random: Random,
+    ) -> None:
+        self._places = places
+        self._carriers = carriers
+        self._response = response
+        self._path = path
+        self._random = random
+        self._reader = RequestReader()
+        self._done = False
+
+    @property
+    def possible(self) -> bool:
+        return not self._done
+
+    def feed(self, data: bytes) -> list[WebSocketHello]:
+        upgrade = self._reader.feed(data)
+        if upgrade is None:
+            return []
+        self._done = True
+        if self._path is not None and upgrade.target.partition(b"?")[0] != self._path:
+            raise NotOurs("a WebSocket for another path")
+        hellos = self._hellos(upgrade)
+        if not hellos:
+            raise NotOurs("a request for a WebSocket without a hello")
+        return hellos
+
+    def _hellos(self, upgrade: Upgrade) -> list[WebSocketHello]:
+        strings = [
+            (self._carriers[place.carrier], string)
+            for place in self._places
+            for string in place.strings(upgrade)
+        ]
+        hellos = []
+        for carrier, string in strings[:_MAX_CANDIDATES]:
+            for embedding in carrier.embeddings:
+                if embedding.language.length == len(string):
+                    with contextlib.suppress(WireError):
+                        record, place = embedding.extract(string)
+                        hellos.append(
+                            WebSocketHello(
+                                record, place, embedding, upgrade, self._response, self._random
+                            )
+                        )
+        return hellos

@@ -1,0 +1,177 @@
+"""The opening handshake of a WebSocket, read at either end: RFC 6455, section 4.
+
+```
+ client  GET /chat HTTP/1.1                       server  HTTP/1.1 101 Switching Protocols
+         Host: example.org                                Upgrade: websocket
+         Upgrade: websocket                               Connection: Upgrade
+         Connection: Upgrade                              Sec-WebSocket-Accept: base64(SHA-1(
+         Sec-WebSocket-Key: base64(16 bytes)                  key || GUID))
+         Sec-WebSocket-Version: 13
+```
+
+h11 parses; this checks. An intermediary may have changed all that HTTP lets it change
+(order and case of names, further fields, Host), so fields are read by name, and only those
+that matter are looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import attrs
+import h11
+
+from obfsfte.errors import NotOurs, WireError
+
+#: Bytes of a request's or a response's head at most, its blank line included.
+MAX_HEAD = 1 << 14
+KEY_SIZE = 16
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_METHOD = b"GET "
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def accept_for(key: bytes) -> bytes:
+    """The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def values(headers: Headers, name: bytes) -> list[bytes]:
+    """The values of all fields of that lower-case name."""
+    return [value for each, value in headers if each == name]
+
+
+def tokens(headers: Headers, name: bytes) -> list[bytes]:
+    """The members of a field that is a list (RFC 9110, section 5.6.1)."""
+    members = b",".join(values(headers, name)).split(b",")
+    return [member.strip(b" \t") for member in members if member.strip(b" \t")]
+
+
+def _proposes(headers: Headers, name: bytes, token: bytes) -> bool:
+    return token in (each.lower() for each in tokens(headers, name))
+
+
+@attrs.frozen
+class Upgrade:
+    """A client's request to open a WebSocket, and the bytes that followed it."""
+
+    target: bytes
+    headers: Headers  # names in lower case
+    key: bytes
+    rest: bytes
+
+
+class RequestReader:
+    """At the server: bytes -> one request. Buffers its head at most."""
+
+    def __init__(self) -> None:
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._length = 0
+
+    def feed(self, data: bytes) -> Upgrade | None:
+        """The request once its head is complete, None before.
+
+        Raises NotOurs as soon as no request for a WebSocket begins with the bytes so far;
+        also when its head is longer than `MAX_HEAD`.
+        """
+        for index, byte in enumerate(data[: max(0, len(_METHOD) - self._length)], self._length):
+            if byte != _METHOD[index]:
+                raise NotOurs("no GET request")
+        self._length += len(data)
+        if not data:
+            return None  # to h11 it would be the end
+        try:
+            self._parser.receive_data(data)
+            request = self._parser.next_event()
+            if not isinstance(request, h11.Request):
+                return None
+            end = self._parser.next_event()
+        except h11.RemoteProtocolError:
+            raise NotOurs("no HTTP request") from None
+        rest, _ = self._parser.trailing_data
+        if self._length - len(rest) > MAX_HEAD or not isinstance(end, h11.EndOfMessage):
+            raise NotOurs("a request longer than that for a WebSocket")
+        headers = list(request.headers)
+        return Upgrade(request.target, headers, _check_request(request, headers), rest)
+
+
+def _check_request(request: h11.Request, headers: Headers) -> bytes:
+    """The request's key, if it is one for a WebSocket."""
+    keys = values(headers, b"sec-websocket-key")
+    if (
+        request.http_version != b"1.1"
+        or not _proposes(headers, b"upgrade", b"websocket")
+        or not _proposes(headers, b"connection", b"upgrade")
+        or values(headers, b"sec-websocket-version") != [b"13"]
+        or len(keys) != 1
+    ):
+        raise NotOurs("no request for a WebSocket")
+    try:
+        size = len(base64.b64decode(keys[0], validate=True))
+    except binascii.Error:
+        size = 0
+    if size != KEY_SIZE:
+        raise NotOurs("no request for a WebSocket: its key is none")
+    return keys[0]
+
+
+class ResponseReader:
+    """At the client: bytes -> the server's consent. Buffers its head at most.
+
+    `key` is the request's, `protocols` are the subprotocols that it offered.
+    """
+
+    def __init__(self, key: bytes, protocols: Iterable[bytes]) -> None:
+        self._accept = accept_for(key)
+        self._protocols = frozenset(protocols)
+        self._length = 0
+        # All that h11 has to know of our request is that it proposed an upgrade.
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        proposal = [("Host", "-"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        self._parser.send(h11.Request(method="GET", target="/", headers=proposal))
+        self._parser.send(h11.EndOfMessage())
+
+    def feed(self, data: bytes) -> bytes | None:
+        """What followed the response, once it is complete; None before.
+
+        Raises WireError for any other answer than the consent to this request.
+        """
+        if not data:
+            return None
+        self._length += len(data)
+        try:
+            self._parser.receive_data(data)
+            while isinstance(event := self._parser.next_event(), h11.InformationalResponse):
+                if event.status_code == 101:
+                    break
+        except h11.RemoteProtocolError:
+            raise WireError("the answer is not HTTP") from None
+        if isinstance(event, h11.Response):
+            raise WireError(
+                f"the answer has HTTP status {event.status_code}: a site's, not the bridge's"
+            )
+        if not isinstance(event, h11.InformationalResponse):
+            if self._length > MAX_HEAD:
+                raise WireError("the answer is too long")
+            return None
+        rest, _ = self._parser.trailing_data
+        if self._length - len(rest) > MAX_HEAD:
+            raise WireError("the answer is too long")
+        self._check(list(event.headers))
+        return rest
+
+    def _check(self, headers: Headers) -> None:
+        if (
+            not _proposes(headers, b"upgrade", b"websocket")
+            or not _proposes(headers, b"connection", b"upgrade")
+            or values(headers, b"sec-websocket-accept") != [self._accept]
+        ):
+            raise WireError("the answer does not open the WebSocket that was asked for")
+        protocols = values(headers, b"sec-websocket-protocol")
+        if tokens(headers, b"sec-websocket-extensions") or not self._protocols >= {*protocols}:
+            raise WireError("the answer has an extension or a subprotocol that was not offered")

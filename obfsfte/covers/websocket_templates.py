@@ -1,0 +1,164 @@
+"""What the opening of a WebSocket looks like: templates of requests and responses.
+
+A template is the head of a message as it stands on the wire, one line per line, with the
+names of what varies in braces:
+
+    GET {path}?v=2 HTTP/1.1
+    Host: {host}
+    Cookie: lang=en; session={token}
+    ...
+
+One of these is a *carrier*: the language whose string is the client's hello. The server
+finds it by its *place*, whatever happened to the rest of the request on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import TypeVar
+
+import attrs
+
+from obfsfte.covers.embedding import Embedding
+from obfsfte.covers.websocket_opening import Upgrade, tokens, values
+from obfsfte.regular import Language
+
+#: A placeholder in a template.
+PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+#: The `source` of a place in the request's target; of others it is a field's name.
+QUERY = "query"
+
+T = TypeVar("T")
+
+
+class Seeded:
+    """Choices that are the same for all connections of one bridge, and differ between bridges."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed.encode("utf-8")
+
+    def draw(self, name: str) -> int:
+        """A number that belongs to that name, 0 <= number < 2**512."""
+        return int.from_bytes(hashlib.sha512(name.encode() + b"\0" + self._seed).digest(), "big")
+
+    def choice(self, name: str, choices: Sequence[T]) -> T:
+        return choices[self.draw(name) % len(choices)]
+
+
+@attrs.frozen
+class Field:
+    """A value that varies: a string of one of these languages."""
+
+    name: str
+    languages: Sequence[Language]
+    #: Whether all connections of a bridge have the same.
+    is_fixed: bool
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest strings."""
+        return max(language.length for language in self.languages)
+
+    def value(self, seeded: Seeded, random: Random) -> str:
+        if self.is_fixed:
+            language = seeded.choice(f"length of {self.name}", self.languages)
+            rank = seeded.draw(self.name) % language.size
+        else:
+            language = random.choice(self.languages)
+            rank = random.randrange(language.size)
+        return language.unrank(rank).decode("ascii")
+
+
+@attrs.frozen
+class Carrier:
+    """The languages of a client's hello: one embedding per length, shortest first."""
+
+    name: str
+    pattern: str
+    embeddings: Sequence[Embedding]
+
+
+@attrs.frozen(order=True)
+class Place:
+    """Where a request has its hello: after `prefix`, in one part of `source`.
+
+    The parts of a query are what `&` joins, those of a Cookie field what `;` joins; any
+    other field is one part.
+    """
+
+    source: str
+    prefix: str
+    carrier: str
+
+    def strings(self, upgrade: Upgrade) -> Iterator[bytes]:
+        """What a request has in this place."""
+        prefix = self.prefix.encode("ascii")
+        for part in _parts(self.source, upgrade):
+            if part.startswith(prefix):
+                yield part[len(prefix) :]
+
+
+def _parts(source: str, upgrade: Upgrade) -> Iterator[bytes]:
+    if source == QUERY:
+        yield from upgrade.target.partition(b"?")[2].split(b"&")
+        return
+    for value in values(upgrade.headers, source.encode("ascii")):
+        if source == "cookie":
+            yield from (part.strip(b" \t") for part in value.split(b";"))
+        else:
+            yield value
+
+
+@attrs.frozen
+class Template:
+    """The head of a message, with placeholders."""
+
+    name: str
+    text: str
+
+    @property
+    def placeholders(self) -> list[str]:
+        """Their names, in order."""
+        return PLACEHOLDER.findall(self.text)
+
+    def protocols(self) -> list[bytes]:
+        """The subprotocols that a request offers."""
+        fields = [
+            (name.lower().encode(), value.encode())
+            for name, _, value in (line.partition(":") for line in self.text.splitlines())
+        ]
+        return tokens(fields, b"sec-websocket-protocol")
+
+    def place_of(self, carrier: str) -> Place | None:
+        """Where this request has a carrier's placeholder; None where no server would find it."""
+        target, *fields = self.text.strip().splitlines()
+        mark = f"{{{carrier}}}"
+        query = target.removesuffix(" HTTP/1.1").partition("?")[2]
+        candidates = [(QUERY, part) for part in query.split("&")]
+        for field in fields:
+            name, _, value = field.partition(":")
+            parts = value.split(";") if name.lower() == "cookie" else [value]
+            candidates += [(name.lower(), part.strip()) for part in parts]
+        for source, part in candidates:
+            if part.endswith(mark) and not PLACEHOLDER.search(part.removesuffix(mark)):
+                return Place(source, part.removesuffix(mark), carrier)
+        return None
+
+
+@attrs.frozen
+class Filled:
+    """A template, and the strings for its fields."""
+
+    template: Template
+    strings: Mapping[str, str]
+
+    def render(self, **more: str) -> bytes:
+        """The head as bytes, the blank line included; `more` are the strings still missing."""
+        strings = {**self.strings, **more}
+        lines = self.template.text.strip().splitlines()
+        text = "".join(f"{line}\r\n" for line in [*lines, ""])
+        return PLACEHOLDER.sub(lambda match: strings[match[1]], text).encode("ascii")

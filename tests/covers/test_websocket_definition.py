@@ -1,0 +1,171 @@
+"""Definitions of kind websocket: what is refused, with file, key and reason; parameters."""
+
+from random import Random
+
+import pytest
+
+from obfsfte.covers import Catalogue, load_definition
+from obfsfte.errors import ConfigError
+
+LENGTHS = list(range(120, 132))
+TEXT = f"""
+kind = "websocket"
+description = "for tests"
+[carriers.token]
+pattern = '[A-Za-z0-9]+'
+lengths = {LENGTHS}
+[fields.host]
+pattern = '[a-z]+\\.example'
+lengths = [12, 14]
+per = "bridge"
+[fields.path]
+pattern = '/[a-z]+'
+lengths = [5]
+per = "bridge"
+[fields.id]
+pattern = '[0-9]+'
+lengths = [4]
+per = "connection"
+[requests]
+one = '''
+GET {{path}}?id={{id}}&access_token={{token}} HTTP/1.1
+Host: {{host}}
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Key: {{key}}
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Protocol: mqtt, binary
+'''
+[responses]
+first = '''
+HTTP/1.1 101 Switching Protocols
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Accept: {{accept}}
+X-Request-Id: {{id}}
+'''
+"""
+DEFINITION = load_definition(TEXT, "x.toml")
+KEYS = (bytes(32), bytes(32))
+
+
+def test_the_hello_in_a_query_and_a_subprotocol() -> None:
+    greeting = DEFINITION.client({}, Random(1))
+    record = Random(2).randbytes(greeting.record_size(0))
+    client = greeting.begin(record, *KEYS)
+    [hello] = DEFINITION.opening({}, Random(1)).feed(b"".join(client.data_to_send()))
+    assert hello.record == record
+    head = b"".join(hello.accept(*KEYS).data_to_send())
+    assert head.endswith(b"\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+    assert client.unwrap(head) == []
+    assert client.at_boundary
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("'[A-Za-z0-9]+'", "'[A-Za-z0-9 ]+'", "carriers.token.pattern: ' ' cannot be used here"),
+        ("'[A-Za-z0-9]+'", "'[A-Za-z0-9;]+'", "carriers.token.pattern: ';' cannot be used here"),
+        ("'[A-Za-z0-9]+'", "'[0-9]+'", "carriers.token.lengths: 120 is too short: it must carry"),
+        ("'[A-Za-z0-9]+'", "'('", "carriers.token.pattern: "),
+        ("'[A-Za-z0-9]+'", "'(?:ab)+'", "carriers.token.lengths: "),
+        (str(LENGTHS), "[120, 124]", "carriers.token.lengths: needs 12 to 64 lengths, not 2"),
+        ("[12, 14]", "[12, 12]", "fields.host.lengths: 12 is there twice"),
+        ("[12, 14]", "[0]", "fields.host.lengths: 0 is not from 1 to 4096"),
+        ("'[0-9]+'", "'[0-9\\n]+'", "fields.id.pattern: '\\n' cannot be used here"),
+        ('per = "connection"', 'per = "day"', 'fields.id.per: must be "bridge" or "connection"'),
+        ('per = "connection"', "", "fields.id.per: missing"),
+        ("fields.host", "fields.hast", "fields.host: missing"),
+        ("fields.id", "fields.key", "fields.key: this name has another meaning in templates"),
+        ("fields.id", "fields.token", "fields.token: this name has another meaning"),
+        ("id={id}", "id={ip}", "requests.one: {ip} is not known; known here: host, id, key, "),
+        ("GET {path}", "GET /x", "requests.one: must begin with GET {path} HTTP/1.1"),
+        ("GET {path}", "PUT {path}", "requests.one: must begin with GET {path} HTTP/1.1"),
+        ("={token}", "=1", "requests.one: must have one carrier (token) in braces, at the end of"),
+        ("={token}", "={token}{token}", "requests.one: must have one carrier"),
+        ("={token}", "={token}x", "requests.one: must have one carrier"),
+        ("={token}", "={id}{token}", "requests.one: must have one carrier"),
+        ("mqtt", "m\u00f6", "requests.one: must be lines of printable ASCII"),
+        ("Host: {host}\n", "Host: {host}\n\n", "requests.one: must be lines of printable ASCII"),
+        ("Host: {host}", "Host: {host}" + "x" * 7000, "requests.one: has up to "),
+        ("Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Key: {key}", "X: y", "requests."),
+        ("101 Switching", "200 Switching", "responses.first: must begin with HTTP/1.1 101"),
+        ("{accept}", "{host}", "requests.one: does not open a WebSocket with the response first: "),
+        ("{accept}", "{key}", "responses.first: {key} is not known"),
+        ("Version: 13", "Version: 12", "requests.one: does not open a WebSocket with the response"),
+        ("[responses]\nfirst", "[responses]\n[other]\nfirst", "responses: must have one template"),
+        ("[requests]\none", "[requests]\n[other]\none", "requests: must have one template"),
+        ("[carriers.token]", "[carriers.token]\nx = 1", "carriers.token.x: unknown key"),
+        ("[requests]", "x = 1\n[requests]", "fields.id.x: unknown key"),
+        ("[carriers.token]", "[other]\n[carriers.token]", "other: unknown key"),
+    ],
+)
+def test_faults(old: str, new: str, message: str) -> None:
+    assert TEXT.count(old) >= 1
+    with pytest.raises(ConfigError) as caught:
+        load_definition(TEXT.replace(old, new, 1), "x.toml")
+    assert str(caught.value).startswith(f"x.toml: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("host", "a b"),
+        ("host", ""),
+        ("host", "a\r\nX: y"),
+        ("host", "example.org:"),
+        ("path", "ws"),
+        ("path", "/a?b=c"),
+        ("path", "/a#b"),
+        ("path", "/a b"),
+        ("path", "/ä"),
+        ("sni", "x"),
+    ],
+)
+def test_parameters_that_cannot_be_used(key: str, value: str) -> None:
+    for use in (
+        lambda: DEFINITION.fingerprint({key: value}),
+        lambda: DEFINITION.client({key: value}, Random(1)),
+        lambda: DEFINITION.opening({key: value}, Random(1)),
+    ):
+        with pytest.raises(ConfigError, match=f"^{key}="):
+            use()
+
+
+@pytest.mark.parametrize("host", ["example.org", "10.0.0.1:81", "[::1]:8080"])
+def test_hosts(host: str) -> None:
+    greeting = DEFINITION.client({"host": host}, Random(1))
+    cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
+    assert f"Host: {host}\r\n".encode() in b"".join(cover.data_to_send())
+
+
+def test_the_fingerprint_is_of_what_both_ends_must_know() -> None:
+    """What is only shown may differ: browsers change, and parameters are the client's."""
+    same = DEFINITION.fingerprint({})
+    assert len(same) == 32
+    assert DEFINITION.fingerprint({"host": "x.org", "path": "/y", "seed": "z"}) == same
+
+    def changed(old: str, new: str) -> bytes:
+        assert old in TEXT
+        return load_definition(TEXT.replace(old, new), "y.toml").fingerprint({})
+
+    assert changed("mqtt, binary", "soap") == same
+    assert changed("X-Request-Id", "X-Id") == same
+    assert changed("for tests", "of tests") == same
+    assert changed("access_token", "token") != same
+    assert changed("'[A-Za-z0-9]+'", "'[A-Za-z0-8]+'") != same
+    assert changed("120, 121", "119, 121") != same
+
+
+def test_facts() -> None:
+    text = "\n".join(DEFINITION.facts())
+    assert "hello in query, access_token=...: 12 lengths, 120 to 131 bytes, for 88 to 96" in text
+    assert "Ex5" in text
+
+
+def test_the_built_in_ones_understand_no_other() -> None:
+    catalogue = Catalogue()
+    assert catalogue.get("websocket").fingerprint({}) != catalogue.get("websocket-api").fingerprint(
+        {}
+    )
