@@ -68,7 +68,7 @@ def client_wire(
 
 def classic_client_wire(release: Release, pair_name: str, key: ClassicKey) -> Callable[[], Channel]:
     """As `client_wire`, for one pair of a release. Compiles its languages now."""
-    request = release.format(f"{pair_name}-request")
+    request = release.request(pair_name)
     response = release.response_to(request)
     request.language()
     response.language()

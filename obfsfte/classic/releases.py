@@ -64,12 +64,19 @@ class Release:
 
     def format(self, name: str) -> Format:
         """The format of that name. Raises ConfigError if there is none."""
+        return self._find(name, self.formats)
+
+    def request(self, pair_name: str) -> Format:
+        """What the client of a pair speaks. Raises ConfigError if there is no such pair."""
+        return self._find(pair_name, {request.pair_name: request for request in self.requests()})
+
+    def _find(self, name: str, known: Mapping[str, Format]) -> Format:
         try:
-            return self.formats[name]
+            return known[name]
         except KeyError:
             raise ConfigError(
                 f"unknown format {name!r} in release {self.name}: choose one of "
-                + ", ".join(sorted(self.formats))
+                + ", ".join(sorted(known))
             ) from None
 
     def only(self, pair_names: Iterable[str]) -> Release:
@@ -78,11 +85,8 @@ class Release:
         A server that expects one format refuses strangers sooner than one that expects
         all: any 256 bytes may begin a connection in `dummy`.
         """
-        formats = [
-            self.format(pair_name + direction)
-            for pair_name in pair_names
-            for direction in (_REQUEST, _RESPONSE)
-        ]
+        requests = [self.request(pair_name) for pair_name in pair_names]
+        formats = [*requests, *map(self.response_to, requests)]
         return Release(self.name, MappingProxyType({format.name: format for format in formats}))
 
     def requests(self) -> Iterator[Format]:

@@ -88,13 +88,16 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         open_channel = classic_client_wire(find_release(options["release"]), options["format"], key)
     if options["connect"] is not None:
         connect = service.client_endpoint(reactor, options["connect"])
-    return service.client_service(
+    tunnel = service.client_service(
         reactor,
         listen=options["listen"],
         connect=connect,
         open_channel=open_channel,
         timeouts=Timeouts(connect=options["connect-timeout"], idle=options["idle-timeout"]),
     )
+    if line is None:
+        shared.warn_if_public(key)
+    return tunnel
 
 
 def run(options: Options) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from twisted.python import usage
 
-from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
+from obfsfte.classic import DEFAULT_RELEASE, CellCipher, find_release
 from obfsfte.commands import options as shared
 from obfsfte.errors import ConfigError
 from obfsfte.logs import log_to
 from obfsfte.regular import Language
+
+T = TypeVar("T")
 
 
 def _length(text: str) -> int:
@@ -34,17 +38,19 @@ class CodingOptions(shared.Options):
         if (self["pattern"] is None) != (self["length"] is None):
             raise usage.UsageError("takes --pattern and --length together")
 
-    def key(self) -> ClassicKey:
+    def make(self, coder: Callable[[Language, CellCipher], T]) -> T:
+        """An encoder or decoder for the language and the key. Raises ConfigError."""
         log_to(sys.stderr)
-        return shared.classic_key(self["key-file"])
+        language = self._language()
+        key = shared.classic_key(self["key-file"])
+        made = coder(language, CellCipher(key))
+        shared.warn_if_public(key)
+        return made
 
-
-def make_language(options: CodingOptions) -> Language:
-    """The language that the options name. Raises ConfigError."""
-    if options["format"] is not None:
-        language: Language = find_release(options["release"]).format(options["format"]).language()
-        return language
-    return Language(options["pattern"].encode("utf-8", "surrogateescape"), options["length"])
+    def _language(self) -> Language:
+        if self["format"] is not None:
+            return find_release(self["release"]).format(self["format"]).language()
+        return Language(self["pattern"].encode("utf-8", "surrogateescape"), self["length"])
 
 
 def read_some(size: int) -> bytes:

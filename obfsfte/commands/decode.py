@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from obfsfte.classic import CellCipher, CellDecoder
-from obfsfte.commands.coding import CodingOptions, make_language, read_some
+from obfsfte.classic import CellDecoder
+from obfsfte.commands.coding import CodingOptions, read_some
 from obfsfte.errors import ConfigError, WireError
 
 
@@ -15,7 +15,7 @@ class Options(CodingOptions):
 
 
 def run(options: Options) -> int:
-    decoder = CellDecoder(make_language(options), CellCipher(options.key()))
+    decoder = options.make(CellDecoder)
     position = 0
     while data := read_some(1 << 16):
         decoder.feed(data)

@@ -7,12 +7,11 @@ message, and the rest follows as raw ciphertext, as on fteproxy's wire.
 
 from __future__ import annotations
 
-import os
 import sys
 
-from obfsfte.classic import CellCipher, CellEncoder
+from obfsfte.classic import CellEncoder
 from obfsfte.classic.cells import MAX_PLAINTEXT
-from obfsfte.commands.coding import CodingOptions, make_language, read_some
+from obfsfte.commands.coding import CodingOptions, read_some
 
 
 class Options(CodingOptions):
@@ -21,8 +20,7 @@ class Options(CodingOptions):
 
 
 def run(options: Options) -> int:
-    language = make_language(options)
-    encoder = CellEncoder(language, CellCipher(options.key()), os.urandom)
+    encoder = options.make(CellEncoder)
     size = encoder.whole_plaintext
     if size < 1:
         print(

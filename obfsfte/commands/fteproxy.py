@@ -11,7 +11,7 @@ import sys
 from twisted.python import usage
 
 from obfsfte import service
-from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, ClassicKey, find_release
+from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
 from obfsfte.commands import options as shared
 from obfsfte.commands.pidfile import PidFile
 from obfsfte.errors import ConfigError
@@ -66,50 +66,43 @@ class Options(shared.Options):
     def pair_name(self) -> str:
         """The one pair that both formats are of. Raises ConfigError."""
         release = find_release(self["release"])
-        upstream, downstream = self["upstream-format"], self["downstream-format"]
-        if upstream is None:
-            upstream = (
-                f"{DEFAULT_FORMAT}-request"
-                if downstream is None
-                else f"{downstream.removesuffix('-response')}-request"
-            )
-        request = release.format(upstream)
-        response = release.response_to(request)
-        if downstream not in (None, response.name):
+        pairs = set()
+        for option, is_request in (("upstream-format", True), ("downstream-format", False)):
+            if self[option] is not None:
+                chosen = release.format(self[option])
+                if chosen.is_request != is_request:
+                    raise ConfigError(f"--{option} {chosen.name} is for the other direction")
+                pairs.add(chosen.pair_name)
+        if len(pairs) == 2:
             raise ConfigError(
-                f"--downstream-format {downstream} does not go with --upstream-format "
-                f"{request.name}: a server answers that in {response.name}"
+                f"--downstream-format {self['downstream-format']} does not go with "
+                f"--upstream-format {self['upstream-format']}: a server answers a request format "
+                "in the response format of the same name"
             )
-        return request.pair_name
+        return pairs.pop() if pairs else DEFAULT_FORMAT
 
 
 def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The half that these options ask for. Raises ConfigError."""
     pair_name = options.pair_name()
-    key = _key(options)
+    key = options["key"] or shared.classic_key(options["key-file"])
     server_place = _place(options["server_ip"], options["server_port"])
     if options["mode"] == "server":
-        return service.server_service(
+        tunnel = service.server_service(
             reactor,
             listen=_listen(options["server_ip"], options["server_port"]),
             target=_place(options["proxy_ip"], options["proxy_port"]),
             wires=[ClassicWire((find_release(options["release"]),), key)],
         )
-    return service.client_service(
-        reactor,
-        listen=_listen(options["client_ip"], options["client_port"]),
-        connect=service.client_endpoint(reactor, server_place),
-        open_channel=classic_client_wire(find_release(options["release"]), pair_name, key),
-    )
-
-
-def _key(options: Options) -> ClassicKey:
-    if options["key-file"] is not None:
-        return shared.read_key_file(options["key-file"])
-    key: ClassicKey = options["key"] or DEFAULT_KEY
-    if key.is_default:
-        shared.warn_of_default_key()
-    return key
+    else:
+        tunnel = service.client_service(
+            reactor,
+            listen=_listen(options["client_ip"], options["client_port"]),
+            connect=service.client_endpoint(reactor, server_place),
+            open_channel=classic_client_wire(find_release(options["release"]), pair_name, key),
+        )
+    shared.warn_if_public(key)
+    return tunnel
 
 
 def _listen(address: str, port: int) -> str:

@@ -75,15 +75,14 @@ def read_key_file(path: str) -> ClassicKey:
 
 
 def classic_key(path: str | None) -> ClassicKey:
-    """The key of a file, or fteproxy's public one, with the warning that it deserves."""
-    if path is not None:
-        return read_key_file(path)
-    warn_of_default_key()
-    return DEFAULT_KEY
+    """The key of a file, or fteproxy's public one."""
+    return DEFAULT_KEY if path is None else read_key_file(path)
 
 
-def warn_of_default_key() -> None:
-    log.warn(
-        "using fteproxy's public key: whoever knows fteproxy can read and forge this traffic; "
-        "give both halves the same --key-file (64 hexadecimal characters)"
-    )
+def warn_if_public(key: ClassicKey) -> None:
+    """Say what the default key is worth: last, so that a fault is a line by itself."""
+    if key.is_default:
+        log.warn(
+            "using fteproxy's public key: whoever knows fteproxy can read and forge this "
+            "traffic; give both halves the same --key-file (64 hexadecimal characters)"
+        )

@@ -86,8 +86,9 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         publisher = Publisher(state, sessions, options["address"])
     if options["classic"]:
         releases = served_releases(options["release"], options["format"])
-        wires.append(ClassicWire(releases, shared.classic_key(options["key-file"])))
-    return service.server_service(
+        classic = ClassicWire(releases, shared.classic_key(options["key-file"]))
+        wires.append(classic)
+    tunnel = service.server_service(
         reactor,
         listen=options["listen"],
         target=options["target"],
@@ -96,6 +97,9 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         timeouts=Timeouts(idle=options["idle-timeout"]),
         on_listening=None if publisher is None else publisher.publish,
     )
+    if options["classic"]:
+        shared.warn_if_public(classic.key)
+    return tunnel
 
 
 def run(options: Options) -> int:

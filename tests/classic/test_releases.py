@@ -124,5 +124,14 @@ def test_an_unknown_format_is_explained():
         "dummy-response, manual-http-request, manual-http-response, manual-ssh-request, "
         "manual-ssh-response"
     )
-    with pytest.raises(ConfigError, match="unknown format 'nothing-request'"):
-        RELEASES["20131224"].only(["nothing"])
+
+
+@pytest.mark.parametrize("name", ["nothing", "manual-http-request", ""])
+def test_an_unknown_pair_is_explained(name):
+    for find in (RELEASES["20131224"].request, lambda name: RELEASES["20131224"].only([name])):
+        with pytest.raises(ConfigError) as caught:
+            find(name)
+        assert str(caught.value) == (
+            f"unknown format {name!r} in release 20131224: choose one of dummy, manual-http, "
+            "manual-ssh"
+        )
