@@ -1,0 +1,273 @@
+"""The websocket cover between real processes: judged from outside, and through intermediaries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from tests.e2e.capture import capture, ndpi, tshark
+from tests.e2e.halves import LISTEN, Half, Process, Target, Tunnel, exchange, half, receive_to_end
+from tests.e2e.nginx import nginx
+from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.tools import tool
+from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+
+pytestmark = pytest.mark.e2e
+
+COVERS = ["websocket", "websocket-api"]
+
+
+@contextmanager
+def client(line: str) -> Iterator[Half]:
+    with half("client", "--listen", LISTEN, "--bridge", line) as process:
+        yield process
+
+
+@contextmanager
+def tunnel(
+    state: Path, cover: str = "websocket", through: int | None = None, more: str = ""
+) -> Iterator[tuple[Tunnel, int]]:
+    """A tunnel, and the port of its server half; `through` is another to connect to."""
+    with Target() as target, server(target, state, "--cover", cover) as bridge:
+        words = bridge_line(bridge, state).split()
+        words[1] = f"{LOOPBACK}:{through or bridge.port}"
+        with client(" ".join([*words, more])) as process:
+            yield Tunnel(process.port, target), bridge.port
+
+
+def use(way: Tunnel, connections: int, size: int) -> None:
+    """Short messages, bulk both ways at once, and a clean end."""
+    for _ in range(connections):
+        with way.open() as (application, service):
+            for length in (1, 20, 514, 1028, 3000):
+                application.sendall(bytes(length))
+                service.sendall(bytes(514))
+                taken = 0
+                while taken < length:
+                    taken += len(service.recv(length - taken))
+                taken = 0
+                while taken < 514:
+                    taken += len(application.recv(514 - taken))
+            exchange(application, service, size)
+            application.shutdown(1)
+            assert receive_to_end(service) == b""
+            service.shutdown(1)
+            assert receive_to_end(application) == b""
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_the_wire_is_a_websocket_to_its_judges(tmp_path: Path, cover: str) -> None:
+    file = tmp_path / "wire.pcapng"
+    with tunnel(tmp_path / "state", cover) as (way, port), capture(port, file):
+        use(way, 3, 1_000_000)
+    fields = ["_ws.malformed", "_ws.expert.severity", "http.request.uri", "http.response.code"]
+    frames = ["websocket.opcode", "websocket.mask", "tcp.dstport"]
+    packets = tshark(file, port, [*fields, *frames])
+    assert {packet["_ws.malformed"] for packet in packets} == {""}
+    assert sum(packet["http.request.uri"] != "" for packet in packets) == 3
+    assert Counter(packet["http.response.code"] for packet in packets)["101"] == 3
+    opcodes = Counter(
+        opcode for packet in packets for opcode in packet["websocket.opcode"].split(",")
+    )
+    assert opcodes.keys() == {"", "2", "8"}
+    assert opcodes["2"] > 100
+    assert opcodes["8"] == 3
+    for packet in packets:
+        if packet["websocket.mask"]:
+            to_server = packet["tcp.dstport"] == str(port)
+            assert {*packet["websocket.mask"].split(",")} == {"1" if to_server else "0"}
+    protocols, risks = ndpi(file)
+    assert protocols <= {"HTTP", "WebSocket", "HTTP.WebSocket"}
+    assert protocols
+    # The port is a test's; a bridge's is 80.
+    assert risks <= {"Known Protocol on Non Standard Port"}
+
+
+NGINX = """
+daemon off;
+master_process off;
+pid {directory}/pid;
+error_log {directory}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen {host}:{port};
+        location = /live {{
+            proxy_pass http://{host}:{bridge}/other/path$is_args$args;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_set_header X-Forwarded-For $remote_addr;
+        }}
+        location / {{ return 200 "the site"; }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def proxying_nginx(directory: Path, port: int, bridge: int) -> Iterator[None]:
+    directory.mkdir()
+    file = directory / "nginx.conf"
+    file.write_text(NGINX.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge))
+    with Process(tool("nginx"), "-p", directory, "-e", directory / "log", "-c", file) as process:
+        wait_for(lambda: listens(port) or process.status is not None, "nginx that listens")
+        assert process.status is None, process.stderr
+        yield
+
+
+def test_through_nginx_that_rewrites_host_and_path(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        tunnel(tmp_path / "state", through=port, more="host=shop.example path=/live") as (
+            way,
+            bridge,
+        ),
+        proxying_nginx(tmp_path / "nginx", port, bridge),
+    ):
+        use(way, 2, 1_000_000)
+
+
+def test_a_path_that_is_not_the_bridges_gets_the_site(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        Target() as target,
+        server(target, tmp_path / "state", "--cover", "websocket") as bridge,
+        proxying_nginx(tmp_path / "nginx", port, bridge.port),
+    ):
+        words = bridge_line(bridge, tmp_path / "state").split()
+        words[1] = f"{LOOPBACK}:{port}"
+        with client(" ".join([*words, "path=/wrong"])) as process:
+            with Tunnel(process.port, target).connect():
+                process.wait_for_output("HTTP status 200")
+            assert target.is_untouched()
+
+
+def test_a_stranger_gets_the_site(tmp_path: Path) -> None:
+    """Whatever request it is that is not ours, a WebSocket's without hello too."""
+    upgrade = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    )
+    with (
+        Target() as target,
+        nginx() as site,
+        server(
+            target,
+            tmp_path / "state",
+            "--cover",
+            "websocket",
+            "--fallback",
+            f"tcp:{LOOPBACK}:{site}",
+        ) as bridge,
+    ):
+        for request in (
+            "GET /script.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            f"GET /script.js HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n",
+            "HEAD / HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            "nonsense\r\n\r\n",
+        ):
+            answers = []
+            for port in (site, bridge.port):
+                way = Tunnel(port, target)
+                with way.connect() as visitor:
+                    visitor.sendall(request.encode())
+                    answers.append(receive_to_end(visitor))
+            assert strip_date(answers[0]) == strip_date(answers[1]) != b""
+        assert target.is_untouched()
+
+
+def strip_date(answer: bytes) -> bytes:
+    return b"\r\n".join(line for line in answer.split(b"\r\n") if not line.startswith(b"Date:"))
+
+
+class WebsocketsProxy:
+    """The websockets library at both ends of a connection: a real server, and a real client.
+
+    It takes each message apart and sends it on in frames of its own.
+    """
+
+    def __init__(self, port: int, bridge: int) -> None:
+        self._port = port
+        self._bridge = bridge
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+        self.errors: list[Exception] = []
+        self.messages = 0
+
+    async def _run(self) -> None:
+        options = {"compression": None, "max_size": 1 << 17, "ping_interval": 0.05}
+        async with serve(self._visit, LOOPBACK, self._port, **options):  # type: ignore[arg-type]
+            await self._stop.wait()
+
+    async def _visit(self, visitor: ServerConnection) -> None:
+        assert visitor.request is not None
+        url = f"ws://{LOOPBACK}:{self._bridge}{visitor.request.path}"
+        headers = [
+            (name, value)
+            for name, value in visitor.request.headers.raw_items()
+            if name == "Cookie" or name.endswith(("-Token", "-Api-Key"))
+        ]
+        try:
+            async with connect(
+                url, additional_headers=headers, max_size=1 << 17, ping_interval=0.05
+            ) as bridge:
+                await asyncio.gather(self._copy(visitor, bridge), self._copy(bridge, visitor))
+        except Exception as error:
+            self.errors.append(error)
+
+    async def _copy(
+        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection
+    ) -> None:
+        try:
+            async for message in source:
+                assert isinstance(message, bytes)
+                self.messages += 1
+                half = len(message) // 2
+                await sink.send([message[:half], message[half:]])
+        except ConnectionClosed as closed:
+            # TCP may end without a close frame, but no end found fault with the other.
+            if closed.sent is not None and closed.sent.code == 1002:
+                self.errors.append(closed)
+        with contextlib.suppress(ConnectionClosed):
+            await sink.close()
+
+    def __enter__(self) -> WebsocketsProxy:
+        self._thread.start()
+        wait_for(lambda: listens(self._port), "a proxy that listens")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_through_the_websockets_library(tmp_path: Path, cover: str) -> None:
+    port = free_port()
+    with (
+        tunnel(tmp_path / "state", cover, through=port) as (way, bridge),
+        WebsocketsProxy(port, bridge) as proxy,
+    ):
+        use(way, 2, 1_000_000)
+    assert proxy.errors == []
+    assert proxy.messages > 60
