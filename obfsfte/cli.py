@@ -48,7 +48,21 @@ def usage_text() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:
+        # What could not be written would be tried again at exit, and complained of there.
+        sys.stdout = None
+        if isinstance(error, BrokenPipeError):  # the reader of our output left
+            return 1
+        return _complain(str(error.strerror or error), 1)
+
+
+def _dispatch(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("--help", "-h", "help"):
         print(usage_text())
@@ -77,10 +91,6 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return status
     except ConfigError as error:
         return _complain(f"{name}: {error}", 1)
-    except BrokenPipeError:
-        # The reader of our output left; Python would complain once more at exit.
-        sys.stdout = None
-        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from twisted.python import usage
 
@@ -53,6 +53,9 @@ class CodingOptions(shared.Options):
         return Language(self["pattern"].encode("utf-8", "surrogateescape"), self["length"])
 
 
-def read_some(size: int) -> bytes:
-    """Up to `size` bytes of standard input, exactly as many while it lasts; b"" at its end."""
-    return sys.stdin.buffer.read(size)
+def standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Input and output, for bytes. Raises ConfigError when one was closed by our parent."""
+    for stream, name in ((sys.stdin, "input"), (sys.stdout, "output")):
+        if stream is None:
+            raise ConfigError(f"standard {name} is closed")
+    return sys.stdin.buffer, sys.stdout.buffer

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from obfsfte.classic import CellDecoder
-from obfsfte.commands.coding import CodingOptions, read_some
+from obfsfte.commands.coding import CodingOptions, standard_streams
 from obfsfte.errors import ConfigError, WireError
 
 
@@ -16,20 +14,19 @@ class Options(CodingOptions):
 
 def run(options: Options) -> int:
     decoder = options.make(CellDecoder)
+    source, sink = standard_streams()
     position = 0
-    while data := read_some(1 << 16):
+    while data := source.read(1 << 16):
         decoder.feed(data)
         try:
             while (cell := decoder.next_cell()) is not None:
-                sys.stdout.buffer.write(cell)
+                sink.write(cell)
         except WireError as error:
-            sys.stdout.buffer.flush()
             raise ConfigError(
                 f"the input is not covertext of this language and key, or was altered, "
                 f"between bytes {position} and {position + len(data)}: {error}"
             ) from None
         position += len(data)
-    sys.stdout.buffer.flush()
     if not decoder.between_cells:
         raise ConfigError(f"the input ends inside a message, after {position} bytes")
     return 0

@@ -11,7 +11,7 @@ import sys
 
 from obfsfte.classic import CellEncoder
 from obfsfte.classic.cells import MAX_PLAINTEXT
-from obfsfte.commands.coding import CodingOptions, read_some
+from obfsfte.commands.coding import CodingOptions, standard_streams
 
 
 class Options(CodingOptions):
@@ -29,7 +29,7 @@ def run(options: Options) -> int:
             file=sys.stderr,
         )
         size = MAX_PLAINTEXT
-    while data := read_some(size):
-        sys.stdout.buffer.writelines(encoder.encode(data))
-    sys.stdout.buffer.flush()
+    source, sink = standard_streams()
+    while data := source.read(size):
+        sink.writelines(encoder.encode(data))
     return 0

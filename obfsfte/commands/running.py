@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from typing import Any
@@ -22,7 +23,8 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
 
     def listening(_port: object) -> None:
         if ready is not None:
-            print(ready, flush=True)
+            with contextlib.suppress(OSError):  # nobody may be there to read it
+                print(ready, flush=True)
 
     def cannot_listen(failure: Failure) -> None:
         nonlocal status
