@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -91,6 +92,7 @@ class Managed:
         environment: Mapping[str, str],
         *options: object,
         command: tuple[object, ...] = PT,
+        cwd: Path | None = None,
     ) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._popen = subprocess.Popen(
@@ -99,6 +101,7 @@ class Managed:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=dict(environment),
+            cwd=cwd,
         )
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
@@ -201,13 +204,10 @@ class Managed:
             assert LINE.fullmatch(line), f"not a line of pt-spec: {line!r}"
 
 
-def socks(
+def ask(
     port: int, host: str, bridge_port: int, arguments: Mapping[str, str] | None = None
-) -> tuple[socket.socket, int]:
-    """Ask for a connection as tor's client does (RFC 1928, RFC 1929).
-
-    Returns the connection and the reply's code, -1 if it ended without one.
-    """
+) -> socket.socket:
+    """Ask for a connection as tor's client does (RFC 1928, RFC 1929), and do not wait for it."""
     connection = connect(port)
     if arguments:
         username, password = encode_client_args(arguments)
@@ -220,6 +220,14 @@ def socks(
         connection.sendall(b"\x05\x01\x00")
         assert receive(connection, 2) == b"\x05\x00"
     connection.sendall(b"\x05\x01\x00" + _packed(host) + bridge_port.to_bytes(2, "big"))
+    return connection
+
+
+def socks(
+    port: int, host: str, bridge_port: int, arguments: Mapping[str, str] | None = None
+) -> tuple[socket.socket, int]:
+    """As `ask`: the connection and the code of the reply, -1 if there was none."""
+    connection = ask(port, host, bridge_port, arguments)
     reply = receive(connection, 10)
     if len(reply) < 10:
         return connection, -1
@@ -255,4 +263,37 @@ class Bridge:
         self.target = target
         self.port = int(method[1])
         arguments = (word.partition("=") for word in method[2].split(","))
+        #: Of the bridge line.
         self.arguments = {key: value for key, _, value in arguments}
+
+
+@contextmanager
+def managed_bridge(state: Path, target: Target, **changes: str | None) -> Iterator[Bridge]:
+    """A managed server that delivers to `target`; `changes` are to its environment."""
+    with Managed(server_environment(state, target.port, **changes)) as server:
+        yield Bridge(server, target)
+
+
+def tunnel(port: int, bridge: Bridge) -> tuple[socket.socket, socket.socket]:
+    """The application's and tor's end of a new connection through both halves."""
+    application, reply = socks(port, LOOPBACK, bridge.port, bridge.arguments)
+    assert reply == 0
+    return application, greeted(application, bridge.target)
+
+
+def greeted(application: socket.socket, target: Target) -> socket.socket:
+    """The target's end of a connection, once the application's first word has come out of it."""
+    application.sendall(b"hello")
+    service = target.accept()
+    assert receive(service, 5) == b"hello"
+    return service
+
+
+def carries(application: socket.socket, service: socket.socket) -> bool:
+    """Whether both ends hear each other."""
+    application.sendall(b"to the service")
+    service.sendall(b"to the application")
+    return (
+        receive(service, 14) == b"to the service"
+        and receive(application, 18) == b"to the application"
+    )

@@ -6,7 +6,6 @@ import signal
 import socket
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,12 @@ from tests.e2e.pt_process import (
     TWISTD,
     Bridge,
     Managed,
+    carries,
     client_environment,
+    managed_bridge,
     refusal,
     server_environment,
-    socks,
+    tunnel,
 )
 from tests.e2e.waiting import LOOPBACK, can_listen, wait_for
 
@@ -35,15 +36,9 @@ def target() -> Iterator[Target]:
         yield target
 
 
-@contextmanager
-def new_bridge(state: Path, target: Target) -> Iterator[Bridge]:
-    with Managed(server_environment(state, target.port)) as server:
-        yield Bridge(server, target)
-
-
 @pytest.fixture
 def bridge(tmp_path: Path, target: Target) -> Iterator[Bridge]:
-    with new_bridge(tmp_path / "server", target) as bridge:
+    with managed_bridge(tmp_path / "server", target) as bridge:
         yield bridge
 
 
@@ -51,25 +46,6 @@ def bridge(tmp_path: Path, target: Target) -> Iterator[Bridge]:
 def client(tmp_path: Path) -> Iterator[Managed]:
     with Managed(client_environment(tmp_path / "client")) as client:
         yield client
-
-
-def tunnel(port: int, bridge: Bridge) -> tuple[socket.socket, socket.socket]:
-    """The application's and tor's end of a new connection through both halves."""
-    application, reply = socks(port, LOOPBACK, bridge.port, bridge.arguments)
-    assert reply == 0
-    application.sendall(b"hello")
-    service = bridge.target.accept()
-    assert receive(service, 5) == b"hello"
-    return application, service
-
-
-def carries(application: socket.socket, service: socket.socket) -> bool:
-    application.sendall(b"to the service")
-    service.sendall(b"to the application")
-    return (
-        receive(service, 14) == b"to the service"
-        and receive(application, 18) == b"to the application"
-    )
 
 
 # What is on standard output
