@@ -29,6 +29,8 @@ MAX_MESSAGE = 1 << 17
 MAX_CONTROL = 125
 MASK_SIZE = 4
 
+_BLOCK = 1 << 13  # bytes that are masked at once
+
 _FIN = 0x80
 _RESERVED_AND_OPCODE = 0x7F
 _MASKED = 0x80
@@ -49,20 +51,30 @@ class Opcode(enum.IntEnum):
 _OPCODES = frozenset(Opcode)
 
 
-def apply_mask(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
-    """`payload` XOR the repeated key: masks, and unmasks.
+def apply_mask(payload: bytes | memoryview, key: bytes) -> list[bytes]:
+    """`payload` XOR the repeated key, in pieces to join: masks, and unmasks.
 
-    One XOR of two long integers is the fastest that plain Python has: 470 MB/s where
-    four `bytes.translate`, one per byte of the key, make 390.
+    XOR of long integers is the fastest that plain Python has. In blocks that stay in the
+    processor's nearest cache, with the key made a number once, it is twice as fast as of
+    the whole (64 KB: 550 MB/s, to 260; `bytes.translate` for each byte of the key: 390).
     """
-    size = len(payload)
-    repeated = (key * (size // MASK_SIZE + 1))[:size]
-    number = int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")
-    return number.to_bytes(size, "little")
+    view = memoryview(payload)
+    rest = len(view) % _BLOCK
+    blocks = []
+    if rest < len(view):
+        number = int.from_bytes(key * (_BLOCK // MASK_SIZE), "little")
+        for start in range(0, len(view) - rest, _BLOCK):
+            block = int.from_bytes(view[start : start + _BLOCK], "little")
+            blocks.append((block ^ number).to_bytes(_BLOCK, "little"))
+    if rest:
+        repeated = (key * (rest // MASK_SIZE + 1))[:rest]
+        last = int.from_bytes(view[-rest:], "little") ^ int.from_bytes(repeated, "little")
+        blocks.append(last.to_bytes(rest, "little"))
+    return blocks
 
 
 def frame(opcode: Opcode, payload: bytes, mask: bytes | None) -> list[bytes]:
-    """One whole message, or one control frame: its header and its payload.
+    """One whole message, or one control frame, in pieces to write in order.
 
     `mask` is a client's masking key, None at a server.
     """
@@ -76,7 +88,7 @@ def frame(opcode: Opcode, payload: bytes, mask: bytes | None) -> list[bytes]:
         header = bytes((_FIN | opcode, flag | _LENGTH_8)) + size.to_bytes(8, "big")
     if mask is None:
         return [header, payload]
-    return [header + mask, apply_mask(payload, mask)]
+    return [header + mask, *apply_mask(payload, mask)]
 
 
 class FrameReader:
@@ -149,12 +161,10 @@ class FrameReader:
         end = at + key_size + size
         if len(buffer) < end:
             return None
-        with memoryview(buffer) as view, view[at + key_size : end] as payload:
-            plain = (
-                apply_mask(payload, bytes(view[at : at + key_size]))
-                if key_size
-                else (bytes(payload))
-            )
+        # A slice of the buffer would be copied twice, and one that stays could not grow again.
+        with memoryview(buffer) as view:
+            key, payload = bytes(view[at : at + key_size]), bytes(view[at + key_size : end])
+        plain = b"".join(apply_mask(payload, key)) if key else payload
         return bool(buffer[start] & _FIN), opcode, plain, end
 
     def _check_first_byte(self, byte: int) -> Opcode:

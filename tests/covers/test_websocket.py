@@ -1,6 +1,7 @@
 """The websocket cover: both ends against each other, against h11, wsproto and websockets."""
 
 import base64
+import math
 import re
 from collections import Counter
 from itertools import pairwise
@@ -161,6 +162,17 @@ def test_bridges_look_different(name: str) -> None:
         b"Accept-Encoding",
     }
     assert len({request.split(b"\r\n")[0] for request in requests}) > 0.9 * len(SEEDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_uris_are_not_what_fteproxys_were_flagged_for(name: str) -> None:
+    """Wang et al., CCS 2015: 239 bytes, of 5.5 bits of entropy or more each."""
+    for seed in SEEDS:
+        uri = greet(CATALOGUE.get(name), seed)[2].split(b" ")[1]
+        counts = Counter(uri)
+        entropy = -sum(n / len(uri) * math.log2(n / len(uri)) for n in counts.values())
+        assert len(uri) < 100
+        assert entropy < 5.5
 
 
 def test_one_bridge_keeps_what_a_site_keeps() -> None:

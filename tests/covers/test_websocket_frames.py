@@ -38,12 +38,12 @@ def read(data: bytes, cuts: list[int], *, masked: bool) -> list[tuple[Opcode, by
     return found
 
 
-@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 7, 1000, 65537])
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 7, 1000, 8191, 8192, 8193, 16384, 65537])
 def test_the_mask_is_that_of_the_rfc(size: int) -> None:
     payload = Random(size).randbytes(size)
     expected = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
-    assert apply_mask(payload, MASK) == expected
-    assert apply_mask(expected, MASK) == payload
+    assert b"".join(apply_mask(payload, MASK)) == expected
+    assert b"".join(apply_mask(expected, MASK)) == payload
 
 
 @pytest.mark.parametrize("mask", [None, MASK])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import LISTEN, Half, Process, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
@@ -70,18 +73,21 @@ def test_the_wire_is_a_websocket_to_its_judges(tmp_path: Path, cover: str) -> No
     file = tmp_path / "wire.pcapng"
     with tunnel(tmp_path / "state", cover) as (way, port), capture(port, file):
         use(way, 3, 1_000_000)
-    fields = ["_ws.malformed", "_ws.expert.severity", "http.request.uri", "http.response.code"]
-    frames = ["websocket.opcode", "websocket.mask", "tcp.dstport"]
-    packets = tshark(file, port, [*fields, *frames])
+    assert_judges_are_content(file, port, 3)
+
+
+def assert_judges_are_content(file: Path, port: int, connections: int) -> None:
+    fields = ["_ws.malformed", "http.request.uri", "http.response.code", "tcp.dstport"]
+    packets = tshark(file, port, [*fields, "websocket.opcode", "websocket.mask"])
     assert {packet["_ws.malformed"] for packet in packets} == {""}
-    assert sum(packet["http.request.uri"] != "" for packet in packets) == 3
-    assert Counter(packet["http.response.code"] for packet in packets)["101"] == 3
+    assert sum(packet["http.request.uri"] != "" for packet in packets) == connections
+    assert Counter(packet["http.response.code"] for packet in packets)["101"] == connections
     opcodes = Counter(
         opcode for packet in packets for opcode in packet["websocket.opcode"].split(",")
     )
     assert opcodes.keys() == {"", "2", "8"}
-    assert opcodes["2"] > 100
-    assert opcodes["8"] == 3
+    assert opcodes["2"] > 5 * connections
+    assert opcodes["8"] == connections
     for packet in packets:
         if packet["websocket.mask"]:
             to_server = packet["tcp.dstport"] == str(port)
@@ -91,6 +97,37 @@ def test_the_wire_is_a_websocket_to_its_judges(tmp_path: Path, cover: str) -> No
     assert protocols
     # The port is a test's; a bridge's is 80.
     assert risks <= {"Known Protocol on Non Standard Port"}
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_every_template_is_a_websocket_to_its_judges(tmp_path: Path, cover: str) -> None:
+    """As many bridges as it takes to have all requests and responses, without their processes."""
+    file = tmp_path / "wire.pcapng"
+    definition = Catalogue().get(cover)
+    random = Random(1)
+    keys = bytes(32), bytes(32)
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        port = listening.getsockname()[1]
+        with capture(port, file):
+            for seed in range(60):
+                parameters = {"seed": str(seed)}
+                with socket.create_connection((LOOPBACK, port)) as one:
+                    other = listening.accept()[0]
+                    greeting = definition.client(parameters, random)
+                    client = greeting.begin(random.randbytes(greeting.record_size(74)), *keys)
+                    one.sendall(b"".join(client.data_to_send()))
+                    [hello] = definition.opening(parameters, random).feed(other.recv(1 << 16))
+                    bridge = hello.accept(*keys)
+                    for _ in range(3):
+                        message = bridge.data_to_send() + bridge.wrap(random.randbytes(600))
+                        other.sendall(b"".join(message))
+                        client.unwrap(one.recv(1 << 16))
+                        one.sendall(b"".join(client.wrap(random.randbytes(600))))
+                        bridge.unwrap(other.recv(1 << 16))
+                    other.sendall(b"".join(bridge.finish()))
+                    other.close()
+                    assert one.recv(100)
+    assert_judges_are_content(file, port, 60)
 
 
 NGINX = """
@@ -121,35 +158,60 @@ http {{
 """
 
 
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    timeout tunnel 60s
+frontend wire
+    bind {host}:{port}
+    option forwardfor
+    acl live path /live
+    http-request set-header Host backend.internal
+    use_backend bridge if live
+    default_backend site
+backend bridge
+    http-request replace-path .* /other/path
+    server one {host}:{bridge}
+backend site
+    http-request return status 200 content-type text/plain string "the site"
+"""
+
+
 @contextmanager
-def proxying_nginx(directory: Path, port: int, bridge: int) -> Iterator[None]:
+def intermediary(name: str, directory: Path, port: int, bridge: int) -> Iterator[None]:
+    """A web server in front: its path /live is the bridge's, anything else is a site's."""
     directory.mkdir()
-    file = directory / "nginx.conf"
-    file.write_text(NGINX.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge))
-    with Process(tool("nginx"), "-p", directory, "-e", directory / "log", "-c", file) as process:
-        wait_for(lambda: listens(port) or process.status is not None, "nginx that listens")
+    file = directory / "configuration"
+    text = {"nginx": NGINX, "haproxy": HAPROXY}[name]
+    file.write_text(text.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge))
+    options = ["-p", directory, "-e", directory / "log", "-c"] if name == "nginx" else ["-db", "-f"]
+    with Process(tool(name), *options, file) as process:
+        wait_for(lambda: listens(port) or process.status is not None, f"{name} that listens")
         assert process.status is None, process.stderr
         yield
 
 
-def test_through_nginx_that_rewrites_host_and_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+def test_through_an_intermediary_that_rewrites_host_and_path(tmp_path: Path, name: str) -> None:
     port = free_port()
+    arguments = "host=shop.example path=/live"
     with (
-        tunnel(tmp_path / "state", through=port, more="host=shop.example path=/live") as (
-            way,
-            bridge,
-        ),
-        proxying_nginx(tmp_path / "nginx", port, bridge),
+        tunnel(tmp_path / "state", through=port, more=arguments) as (way, bridge),
+        intermediary(name, tmp_path / name, port, bridge),
     ):
         use(way, 2, 1_000_000)
 
 
-def test_a_path_that_is_not_the_bridges_gets_the_site(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+def test_a_path_that_is_not_the_bridges_gets_the_site(tmp_path: Path, name: str) -> None:
     port = free_port()
     with (
         Target() as target,
         server(target, tmp_path / "state", "--cover", "websocket") as bridge,
-        proxying_nginx(tmp_path / "nginx", port, bridge.port),
+        intermediary(name, tmp_path / name, port, bridge.port),
     ):
         words = bridge_line(bridge, tmp_path / "state").split()
         words[1] = f"{LOOPBACK}:{port}"
