@@ -175,8 +175,8 @@ def client_half(bridge_port: int, *options: object) -> Iterator[Half]:
 class Target:
     """A listening socket whose connections the test takes itself, with `accept`."""
 
-    def __init__(self) -> None:
-        self._socket = socket.create_server((LOOPBACK, 0), backlog=512)
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.create_server((LOOPBACK, port), backlog=512)
         self._socket.settimeout(PATIENCE)
         self.port: int = self._socket.getsockname()[1]
 
