@@ -14,9 +14,9 @@ Each direction ends by itself: end of stream on the one side becomes a half-clos
 the other. When both have ended, both transports are closed. Everything else that ends
 a connection (reset, forged or truncated bytes, timeout) is carried as an abort, but to
 a reader who has got all of the other's stream: a stream that was cut short must not
-look complete, and one that is complete must not be cut. The idle deadline stays until
-both transports are gone, so that a reader who never drains his last bytes cannot hold
-them.
+look complete, and one that is complete must not be cut. What came before a reset is sent
+before it, as far as the socket takes it. The idle deadline stays until both transports
+are gone, so that a reader who never drains his last bytes cannot hold them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from collections.abc import Sequence
 
 from twisted.logger import Logger
 
-from obfsfte.channel import Channel
+from obfsfte.channel import Channel, PassThrough
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.side import Side
 
 log = Logger()
+
+#: When to look, in seconds after a write.
+_LOOKS_FOR_RESET = (0.0, 0.003, 0.03, 0.3)
 
 
 class Relay:
@@ -144,6 +147,7 @@ class Relay:
             if complete:
                 side.close()
             else:
+                side.flush()
                 side.abort()
 
     def _after_receive(self) -> None:
@@ -163,6 +167,37 @@ class Relay:
     def _broken(self, error: WireError) -> None:
         log.info("connection cut: {reason}", reason=str(error))
         self.abort()
+
+
+class Splice(Relay):
+    """A stranger, on the wire's side, joined to the fallback site: nothing is changed.
+
+    A reset is passed on even after the end of a stream. A site that has closed answers
+    with one to whatever still comes, and a prober may look for it. Twisted does not watch a
+    transport whose reading has ended, so it is looked at a few times after each such write.
+    """
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, wire: Side, plain: Side, context: Context) -> None:
+        super().__init__(wire, PassThrough(), plain, context)
+        self._clock = context.deadlines.clock
+
+    def wire_received(self, data: bytes) -> None:
+        super().wire_received(data)
+        if self._plain_ended:
+            for seconds in _LOOKS_FOR_RESET:
+                self._clock.callLater(seconds, self._look_for_reset)
+
+    def _look_for_reset(self) -> None:
+        if not self._closing and not self._plain.flush():
+            self._wire.flush()
+            self.abort()
+
+    def side_lost(self) -> None:
+        if self._plain.was_reset or self._wire.was_reset:
+            self._plain_ended = self._wire_ended = False
+        super().side_lost()
 
 
 class _WireEvents:

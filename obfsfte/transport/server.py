@@ -25,11 +25,11 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from obfsfte.channel import Channel, Opening, PassThrough
+from obfsfte.channel import Channel, Opening
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import connect_side, describe
 from obfsfte.transport.gate import Gate, Swallow
-from obfsfte.transport.relay import Relay
+from obfsfte.transport.relay import Relay, Splice
 from obfsfte.transport.side import Side
 
 log = Logger()
@@ -91,7 +91,7 @@ class ServerConnection:
     ) -> None:
         plain = Side(self)
         await connect_side(endpoint, plain, self._context)
-        self._join(channel, plain, from_wire)
+        self._join(Relay(self._wire, channel, plain, self._context), from_wire)
 
     def _pass_on(self, data: bytes) -> None:
         if self._site.fallback is not None:
@@ -111,8 +111,8 @@ class ServerConnection:
         self._dialling.addErrback(self._unreachable, "fallback")
 
     def _join_fallback(self) -> None:
-        unheard = self._fallback.take_unheard()
-        self._join(PassThrough(), self._fallback.side, unheard, self._fallback.said)
+        splice = Splice(self._wire, self._fallback.side, self._context)
+        self._join(splice, self._fallback.take_unheard(), self._fallback.said)
 
     def _swallow(self) -> None:
         Swallow(
@@ -127,10 +127,7 @@ class ServerConnection:
         self._wire.handler = self
         self._wire.hold()
 
-    def _join(
-        self, channel: Channel, plain: Side, from_wire: list[bytes], from_plain: bytes = b""
-    ) -> None:
-        relay = Relay(self._wire, channel, plain, self._context)
+    def _join(self, relay: Relay, from_wire: list[bytes], from_plain: bytes = b"") -> None:
         self._discard()
         relay.start(from_wire, from_plain)
 

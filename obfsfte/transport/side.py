@@ -42,6 +42,7 @@ class Side(TwistedProtocol):
         if handler is not None:
             self.handler = handler
         self.is_lost = False
+        self.was_reset = False
         self.has_read_ended = False
         self._held: list[Callable[[], None]] | None = None
 
@@ -95,6 +96,8 @@ class Side(TwistedProtocol):
             if self._held is not None:
                 self._held.append(self._lost)
                 return
+        else:
+            self.was_reset = True
         self._lost()
 
     def _lost(self) -> None:
@@ -104,14 +107,14 @@ class Side(TwistedProtocol):
         if buffers:
             self.transport.writeSequence(buffers)
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Send now, of what was written, as much as the socket takes.
 
         Written bytes wait for the reactor's next turn; an abort before it drops them.
+        Returns False when it turns out that the peer has reset the connection.
         """
         do_write = getattr(self.transport, "doWrite", None)
-        if do_write is not None:
-            do_write()
+        return do_write is None or do_write() is None
 
     def half_close(self) -> None:
         """Send FIN after all that was written; where there are no halves (TLS), close."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 
 from obfsfte.channel import Channel, PassThrough
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.relay import Relay
+from obfsfte.transport.relay import Relay, Splice
 from obfsfte.transport.side import Side
 
 from .fakes import FakeTransport, LineChannel, connected, lose
@@ -154,6 +155,76 @@ def test_a_reset_of_one_side_aborts_the_other(lost: str) -> None:
     lose(getattr(joined, lost))
     other = joined.plain if lost == "wire_side" else joined.wire
     assert other.aborted
+
+
+class LazyTransport(FakeTransport):
+    """Sends, as TCP's does, not when it is written to but when the reactor comes round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset_by_peer = False
+        self._unsent: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._unsent.append(data)
+
+    def doWrite(self) -> Exception | None:  # noqa: N802
+        if self.reset_by_peer:
+            return ConnectionLost()
+        super().write(b"".join(self._unsent))
+        self._unsent.clear()
+        return None
+
+
+@pytest.mark.parametrize("lost", ["wire", "plain"])
+def test_what_came_before_a_reset_is_sent_before_it(lost: str) -> None:
+    joined = Joined(PassThrough(), start=False)
+    other = connected(joined.plain_side if lost == "wire" else joined.wire_side, LazyTransport())
+    joined.relay.start()
+    side = joined.wire_side if lost == "wire" else joined.plain_side
+    side.dataReceived(b"400 Bad Request")
+    lose(side)
+    assert other.value() == b"400 Bad Request"
+    assert other.aborted
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.2])
+def test_a_splice_passes_on_a_reset_that_answers_what_came_after_the_end(seconds: float) -> None:
+    """Nobody tells us of it: where reading has ended, the reactor watches no more."""
+    joined = Joined(start=False)
+    site = connected(joined.plain_side, LazyTransport())
+    splice = Splice(joined.wire_side, joined.plain_side, joined.context)
+    splice.start()
+    joined.plain_side.dataReceived(b"200 OK")
+    joined.plain_side.readConnectionLost()
+    joined.wire_side.dataReceived(b"still there?")
+    joined.clock.advance(seconds)
+    assert site.value() == b"still there?"
+    assert not joined.wire.aborted
+    site.reset_by_peer = True
+    joined.clock.pump([0.1] * 3)
+    assert joined.wire.value() == b"200 OK"
+    assert joined.wire.aborted
+
+
+def test_a_splice_passes_on_a_reset_after_the_end() -> None:
+    joined = Joined(start=False)
+    splice = Splice(joined.wire_side, joined.plain_side, joined.context)
+    splice.start()
+    joined.plain_side.readConnectionLost()
+    lose(joined.plain_side)
+    assert joined.wire.aborted
+
+
+def test_a_splice_lets_a_reader_drain_what_ended_cleanly() -> None:
+    joined = Joined(start=False)
+    splice = Splice(joined.wire_side, joined.plain_side, joined.context)
+    splice.start()
+    joined.plain_side.dataReceived(b"200 OK")
+    lose(joined.plain_side, clean=True)
+    assert joined.wire.half_closed
+    assert joined.wire.disconnecting
+    assert not joined.wire.aborted
 
 
 def test_a_clean_loss_without_half_close_counts_as_an_end() -> None:
