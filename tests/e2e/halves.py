@@ -197,11 +197,15 @@ class Target:
             self._socket.settimeout(PATIENCE)
         return False
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._socket.close()
+        self.close()
 
 
 class Tunnel:
