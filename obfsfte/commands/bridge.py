@@ -13,7 +13,7 @@ from obfsfte.managed.life import live
 
 
 class Options(server.Options):
-    synopsis = "Usage: twistd [OPTIONS] fte-bridge --managed | --state DIRECTORY [OPTIONS]"
+    synopsis = "--managed | --state DIRECTORY [OPTIONS]"  # twistd puts the rest before it
     longdesc = (
         "With --managed, tor runs this: ServerTransportPlugin fte exec /usr/bin/twistd -n "
         "--pidfile= fte-bridge --managed. Without it, the server half by itself: "
