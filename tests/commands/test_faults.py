@@ -5,19 +5,36 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from twisted.logger import globalLogBeginner
 
-from tests.commands.shell import COMMAND, Finished, obfsfte
+from obfsfte.cli import main
+from tests.commands.shell import COMMAND, Finished, obfsfte, one_complaint
 from tests.e2e.halves import Target, server_half
 from tests.e2e.waiting import LOOPBACK
 
-pytestmark = pytest.mark.e2e
-
 LISTEN = f"tcp:0:interface={LOOPBACK}"
 NOWHERE = "tcp:127.0.0.1:1"
+
+
+Fault = Callable[..., str]
+
+
+@pytest.fixture
+def fault(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fault:
+    """Run a command that fails before it starts anything: what it complains of."""
+    monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda *_args, **_kwargs: None)
+
+    def fault(*arguments: object) -> str:
+        assert main([str(argument) for argument in arguments]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        return one_complaint(said.err)
+
+    return fault
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +81,22 @@ COMMANDS_WITH_KEYS = {
 
 
 @pytest.mark.parametrize("name", KEY_FAULTS)
-def test_a_key_file_that_is_none(name: str, odd_files: Path) -> None:
+def test_a_key_file_that_is_none(name: str, odd_files: Path, fault: Fault) -> None:
     path = odd_files / name
-    complaint = obfsfte("server", *COMMANDS_WITH_KEYS["server"], "--key-file", path).complaint
+    complaint = fault("server", *COMMANDS_WITH_KEYS["server"], "--key-file", path)
     assert str(path) in complaint
     assert KEY_FAULTS[name] in complaint
 
 
 @pytest.mark.parametrize("command", COMMANDS_WITH_KEYS)
-def test_every_command_with_a_key_file_that_is_none(command: str, odd_files: Path) -> None:
-    options = COMMANDS_WITH_KEYS[command]
-    finished = obfsfte(command, *options, "--key-file", odd_files / "missing")
-    assert finished.status == 1
-    assert finished.complaint.startswith(f"{command}: cannot read the key file")
+def test_every_command_with_a_key_file_that_is_none(
+    command: str, odd_files: Path, fault: Fault
+) -> None:
+    options = [*COMMANDS_WITH_KEYS[command], "--key-file", odd_files / "missing"]
+    assert fault(command, *options).startswith(f"{command}: cannot read the key file")
 
 
+@pytest.mark.e2e
 def test_a_key_file_that_nobody_may_read(key_file: Path) -> None:
     # Root may read everything, so the process gives up that right first.
     unprivileged = ["setpriv", "--reuid=65534", "--clear-groups"]
@@ -100,19 +118,33 @@ def test_a_key_file_that_nobody_may_read(key_file: Path) -> None:
         ("tcp", "it reads like tcp:"),
         ("tcp:http", "it reads like tcp:"),
         ("tcp:0:nonsense=1", "it reads like tcp:"),
+        ("tcp:1\n2", "it reads like tcp:"),
+        ("ssl:0:privateKey=/nowhere", "No such file or directory"),
+    ],
+)
+def test_a_string_that_is_no_place_to_listen_on(
+    place: str, reason: str, key_file: Path, fault: Fault
+) -> None:
+    complaint = fault("server", "--classic", "--key-file", key_file, "--listen", place)
+    assert complaint.startswith("server: cannot listen on ")
+    assert reason in complaint
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
         ("tcp:99999", "port must be 0-65535"),
         ("tcp:-1", "port must be 0-65535"),
         ("tcp:0:interface=192.0.2.1", "Cannot assign requested address"),
         ("tcp:0:interface=nobody.invalid", "not known"),
         ("unix:/nowhere/at/all", "No such file or directory"),
-        ("ssl:0:privateKey=/nowhere", "No such file or directory"),
-        ("tcp:1\n2", "it reads like tcp:"),
     ],
 )
 def test_a_place_that_cannot_be_listened_on(place: str, reason: str, key_file: Path) -> None:
     finished = obfsfte("server", "--classic", "--key-file", key_file, "--listen", place)
     assert finished.status == 1
-    assert "cannot listen on" in finished.complaint
+    assert finished.complaint.startswith(f"cannot listen on {place}: ")
     assert reason in finished.complaint
 
 
@@ -129,12 +161,14 @@ def test_a_place_that_cannot_be_listened_on(place: str, reason: str, key_file: P
         ("tls:host", "it reads like tcp:"),
     ],
 )
-def test_a_place_that_cannot_be_connected_to(place: str, reason: str, key_file: Path) -> None:
+def test_a_string_that_is_no_place_to_connect_to(
+    place: str, reason: str, key_file: Path, fault: Fault
+) -> None:
     classic = ["--classic", "--key-file", key_file, "--listen", LISTEN]
-    finished = obfsfte("client", *classic, "--connect", place)
-    assert finished.status == 1
-    assert f"cannot connect to {place!r}" in finished.complaint
-    assert reason in finished.complaint
+    for half in (["client", "--connect", place], ["server", "--target", place]):
+        complaint = fault(*half, *classic)
+        assert complaint.startswith(f"{half[0]}: cannot connect to {place!r}: ")
+        assert reason in complaint
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +178,7 @@ def taken() -> Iterator[int]:
         yield server.port
 
 
+@pytest.mark.e2e
 def test_a_port_in_use(taken: int, key_file: Path) -> None:
     place = f"tcp:{taken}:interface={LOOPBACK}"
     classic = ["--classic", "--key-file", key_file, "--listen", place]
@@ -186,18 +221,17 @@ FORMAT_FAULTS = {
 
 
 @pytest.mark.parametrize("line", FORMAT_FAULTS)
-def test_a_language_that_there_is_not(line: str, key_file: Path) -> None:
+def test_a_language_that_there_is_not(line: str, key_file: Path, fault: Fault) -> None:
     command, *options = line.split()
     options += ["--key-file", str(key_file)]
     if command in ("server", "client"):
         options += ["--classic", "--listen", LISTEN]
     if command == "client":
         options += ["--connect", NOWHERE]
-    finished = obfsfte(command, *options)
-    assert finished.status == 1
-    assert FORMAT_FAULTS[line] in finished.complaint
+    assert FORMAT_FAULTS[line] in fault(command, *options)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("redirection", "reason"),
     [
@@ -215,6 +249,7 @@ def test_streams_that_cannot_be_used(redirection: str, reason: str, key_file: Pa
     assert finished.complaint == reason
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "command", [["encode", *HEX], ["--help"], ["server", "--help"], ["--version"]]
 )
