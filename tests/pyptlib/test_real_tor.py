@@ -6,7 +6,6 @@ for its transport, and reads tor's log.
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,11 +15,9 @@ from pathlib import Path
 import pytest
 
 import obfsfte
+from tests.e2e.tools import tool
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(shutil.which("tor") is None, reason="tor is not installed"),
-]
+pytestmark = pytest.mark.e2e
 
 TORRC = """
 DataDirectory {directory}/data
@@ -63,7 +60,7 @@ def run_tor(tmp_path: Path) -> RunTor:
             (TORRC + torrc).format(directory=tmp_path, transport=transport)
         )
         tor = subprocess.Popen(
-            ["tor", "-f", tmp_path / "torrc", "--defaults-torrc", os.devnull],
+            [tool("tor"), "-f", tmp_path / "torrc", "--defaults-torrc", os.devnull],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
