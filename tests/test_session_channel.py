@@ -251,3 +251,27 @@ def test_a_close_frame_before_both_streams_ended_is_a_truncation(ended: bool) ->
         pair.server.close()
     with pytest.raises(Truncated):
         pair.client.receive(sent(pair.server) + b"\x88\x02\x03\xe8")
+
+
+# What a bridge line's parameters and a bridge's seed do
+
+
+def first_message(keys: BridgeKeys, **parameters: str) -> bytes:
+    random = Random(4)
+    chosen = CoverChoice(CATALOGUE.get("websocket"), parameters)
+    return sent(SessionClient(chosen, keys.cert, NOW, random, random.randbytes))
+
+
+def test_bridges_differ_by_a_seed_of_their_own() -> None:
+    bridges = [BridgeKeys.generate(Random(number).randbytes) for number in range(8)]
+    lines = [first_message(keys).split(b"\r\n")[:2] for keys in bridges]
+    assert len({b"".join(each) for each in lines}) == 8
+    assert [first_message(keys).split(b"\r\n")[:2] for keys in bridges] == lines
+    seeded = [first_message(keys, seed="x").split(b"\r\n")[:2] for keys in bridges]
+    assert all(each == seeded[0] for each in seeded)
+
+
+def test_a_server_needs_no_parameters_of_its_clients() -> None:
+    hello = first_message(KEYS, host="example.org", path="/chat", seed="3")
+    assert hello.startswith(b"GET /chat")
+    assert new_opening(cover="websocket").feed(hello) is not None

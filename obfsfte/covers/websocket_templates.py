@@ -39,7 +39,7 @@ class Seeded:
     """Choices that are the same for all connections of one bridge, and differ between bridges."""
 
     def __init__(self, seed: str) -> None:
-        self._seed = seed.encode("utf-8")
+        self._seed = seed.encode("utf-8", "surrogatepass")  # any text of a command line
 
     def draw(self, name: str) -> int:
         """A number that belongs to that name, 0 <= number < 2**512."""

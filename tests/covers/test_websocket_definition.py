@@ -133,6 +133,15 @@ def test_parameters_that_cannot_be_used(key: str, value: str) -> None:
             use()
 
 
+def test_any_text_is_a_seed() -> None:
+    requests = set()
+    for seed in ("", "a", "ä b", "\udc80", "x" * 10_000):
+        greeting = DEFINITION.client({"seed": seed}, Random(1))
+        cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
+        requests.add(b"".join(cover.data_to_send()))
+    assert len(requests) == 5
+
+
 @pytest.mark.parametrize("host", ["example.org", "10.0.0.1:81", "[::1]:8080"])
 def test_hosts(host: str) -> None:
     greeting = DEFINITION.client({"host": host}, Random(1))
