@@ -152,7 +152,7 @@ class Request:
 
     def render(self, hello: bytes) -> bytes:
         """The head; `hello` is the carrier's string."""
-        return self.head.render(key=self.key.decode(), **{self.carrier: hello.decode()})
+        return self.head.render({"key": self.key.decode(), self.carrier: hello.decode()})
 
 
 class WebSocketGreeting:
@@ -200,7 +200,7 @@ class WebSocketHello:
         return WebSocketCover(reader, self._random, self._head())
 
     def _head(self) -> bytes:
-        head = self._response.render(accept=accept_for(self._upgrade.key).decode())
+        head = self._response.render({"accept": accept_for(self._upgrade.key).decode()})
         # A browser gives up if none of the subprotocols that it offered is chosen.
         for protocol in tokens(self._upgrade.headers, b"sec-websocket-protocol")[:1]:
             head = head.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: %b\r\n\r\n" % protocol

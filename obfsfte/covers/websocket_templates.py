@@ -156,7 +156,7 @@ class Filled:
     template: Template
     strings: Mapping[str, str]
 
-    def render(self, **more: str) -> bytes:
+    def render(self, more: Mapping[str, str]) -> bytes:
         """The head as bytes, the blank line included; `more` are the strings still missing."""
         strings = {**self.strings, **more}
         lines = self.template.text.strip().splitlines()
