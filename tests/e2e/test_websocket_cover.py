@@ -21,13 +21,15 @@ from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import LISTEN, Half, Process, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.test_sessions import bridge_line, certificate, server
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
 
 pytestmark = pytest.mark.e2e
 
 COVERS = ["websocket", "websocket-api"]
+
+__all__ = ["certificate"]  # a fixture
 
 
 @contextmanager
@@ -144,7 +146,7 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen {host}:{port};
+        listen {host}:{port} {tls};
         location = /live {{
             proxy_pass http://{host}:{bridge}/other/path$is_args$args;
             proxy_http_version 1.1;
@@ -181,12 +183,16 @@ backend site
 
 
 @contextmanager
-def intermediary(name: str, directory: Path, port: int, bridge: int) -> Iterator[None]:
+def intermediary(
+    name: str, directory: Path, port: int, bridge: int, tls: str = ""
+) -> Iterator[None]:
     """A web server in front: its path /live is the bridge's, anything else is a site's."""
     directory.mkdir()
     file = directory / "configuration"
     text = {"nginx": NGINX, "haproxy": HAPROXY}[name]
-    file.write_text(text.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge))
+    file.write_text(
+        text.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge, tls=tls)
+    )
     options = ["-p", directory, "-e", directory / "log", "-c"] if name == "nginx" else ["-db", "-f"]
     with Process(tool(name), *options, file) as process:
         wait_for(lambda: listens(port) or process.status is not None, f"{name} that listens")
@@ -203,6 +209,21 @@ def test_through_an_intermediary_that_rewrites_host_and_path(tmp_path: Path, nam
         intermediary(name, tmp_path / name, port, bridge),
     ):
         use(way, 2, 1_000_000)
+
+
+def test_through_nginx_that_ends_tls(tmp_path: Path, certificate: Path) -> None:
+    port = free_port()
+    tls = f"ssl; ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem"
+    connect = f"tls:localhost:{port}:trustRoots={certificate}/trust"
+    with (
+        Target() as target,
+        server(target, tmp_path / "state", "--cover", "websocket") as bridge,
+        intermediary("nginx", tmp_path / "nginx", port, bridge.port, tls),
+    ):
+        line = f"{bridge_line(bridge, tmp_path / 'state')} host=localhost:{port} path=/live"
+        options = ("--listen", LISTEN, "--connect", connect, "--bridge", line)
+        with half("client", *options) as process:
+            use(Tunnel(process.port, target), 2, 1_000_000)
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])
