@@ -38,6 +38,9 @@ class Channel(Protocol):
     #: (classic). False: a record does, and TCP stays open both ways until both ended.
     ends_with_fin: bool
 
+    #: By how many seconds the peer's clock is ahead of ours, on a wire that tells, once it has.
+    clock_difference: int | None
+
     def send(self, data: bytes) -> None:
         """Take application bytes to carry. Raises RuntimeError after `close`."""
 
@@ -76,6 +79,7 @@ class PassThrough:
 
     ready = True
     ends_with_fin = True
+    clock_difference: int | None = None
 
     def __init__(self) -> None:
         self._outgoing: list[bytes] = []

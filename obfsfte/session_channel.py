@@ -60,6 +60,7 @@ class SessionChannel:
     __slots__ = ("_closed", "_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
 
     ends_with_fin = False
+    clock_difference: int | None = None
 
     _sealer: Sealer
     _opener: Opener
@@ -129,7 +130,7 @@ class SessionChannel:
 class SessionClient(SessionChannel):
     """The client's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ("_handshake", "peer_time")
+    __slots__ = ("_handshake", "_now", "clock_difference")
 
     def __init__(
         self,
@@ -141,18 +142,18 @@ class SessionClient(SessionChannel):
     ) -> None:
         greeting = choice.definition.client(choice.parameters_at(cert), random)
         self._handshake = ClientHandshake(cert, choice.prologue(), now, random_bytes)
+        self._now = now
         hello = self._handshake.hello(greeting.record_size(MIN_HELLO))
         keys = self._handshake.cover_keys
         super().__init__(greeting.begin(hello, keys.upstream, keys.downstream))
-        #: Unix time at the bridge when it answered; None before.
-        self.peer_time: int | None = None
+        self.clock_difference = None
 
     def receive(self, data: bytes) -> list[bytes]:
         """As `SessionChannel.receive`; the first record is the bridge's hello."""
         records = self._cover.unwrap(data)
         if not self.ready and records:
             session = self._handshake.receive(records.pop(0))
-            self.peer_time = session.peer_time
+            self.clock_difference = session.peer_time - self._now
             self._establish(session)
         return self._open(records)
 

@@ -213,10 +213,11 @@ def test_a_hello_is_answered_once() -> None:
 
 def test_the_client_learns_the_bridges_clock() -> None:
     client = new_client(now=NOW - 3000)
+    assert client.clock_difference is None
     server = new_opening().feed(sent(client))
     assert server is not None
     client.receive(sent(server))
-    assert client.peer_time == NOW
+    assert client.clock_difference == 3000
 
 
 def test_both_wires_differ_for_every_connection() -> None:

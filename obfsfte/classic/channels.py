@@ -20,6 +20,7 @@ class ClassicChannel:
 
     ready = True
     ends_with_fin = True
+    clock_difference: int | None = None
 
     def __init__(self, encoder: CellEncoder, decoder: CellDecoder) -> None:
         self.peer_closed = False

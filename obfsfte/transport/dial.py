@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,12 +17,18 @@ from twisted.internet.error import (
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel
 from obfsfte.errors import UnusableConnection, WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.side import Side
+
+log = Logger()
+
+#: How many seconds two clocks may differ without a word.
+CLOCK_TOLERANCE = 600
 
 
 class HandshakeFailed(UnusableConnection):
@@ -61,12 +68,17 @@ class Handshake:
 
     `start` gives the application bytes that came with the last of the handshake, or
     fails with HandshakeFailed; the wire is then aborted.
+
+    A bridge answers nobody whose clock is far from its own, and cannot say why not: that
+    would tell a prober what it is. So a failure has to name the clock as a cause, and a
+    difference that the bridge still bears is worth a warning.
     """
 
     def __init__(self, side: Side, channel: Channel, context: Context) -> None:
         self._finished: Deferred[list[bytes]] = Deferred(self._cancelled)
         self._side = side
         self._channel = channel
+        self._clock = context.deadlines.clock
         self._deadline = context.deadlines.add(
             context.timeouts.handshake,
             lambda: self._fail("the bridge did not complete the handshake in time"),
@@ -86,6 +98,7 @@ class Handshake:
         self._side.write_all(self._channel.data_to_send())
         if self._channel.ready:
             self._deadline.cancel()
+            self._compare_clocks()
             self._finished.callback(plain_data)
 
     def read_ended(self) -> None:
@@ -97,7 +110,22 @@ class Handshake:
     def _fail(self, reason: str) -> None:
         if not self._finished.called:
             self._end()
-            self._finished.errback(HandshakeFailed(reason))
+            advice = f"check the bridge line and this machine's clock, which says {self._utc()}"
+            self._finished.errback(HandshakeFailed(f"{reason}; {advice}"))
+
+    def _compare_clocks(self) -> None:
+        difference = self._channel.clock_difference
+        if difference is not None and abs(difference) > CLOCK_TOLERANCE:
+            log.warn(
+                "the bridge's clock is {minutes} minutes {how} this machine's, which says {time}; "
+                "if they come to differ much more, the bridge will not answer",
+                minutes=abs(difference) // 60,
+                how="ahead of" if difference > 0 else "behind",
+                time=self._utc(),
+            )
+
+    def _utc(self) -> str:
+        return f"{datetime.fromtimestamp(self._clock.seconds(), UTC):%Y-%m-%d %H:%M} UTC"
 
     def _cancelled(self, _deferred: Deferred[list[bytes]]) -> None:
         self._end()

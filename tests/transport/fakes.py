@@ -102,6 +102,7 @@ class LineChannel:
     """A channel whose wire is lines: `+text` carries text, `.` ends the stream."""
 
     ends_with_fin = False
+    clock_difference: int | None = None
 
     def __init__(self, ready: bool = True) -> None:
         self.ready = ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.error import ConnectionRefusedError, DNSLookupError
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 
 from obfsfte.channel import Channel
 from obfsfte.transport.client import Bridge, TunnelClientFactory
@@ -20,8 +20,9 @@ from .fakes import FakeEndpoint, FakeTransport, LineChannel, connected, lose
 class Client:
     """One application connection to a client half."""
 
-    def __init__(self, ready: bool = True) -> None:
+    def __init__(self, ready: bool = True, now: float = 0.0) -> None:
         self.clock = Clock()
+        self.clock.advance(now)
         self.endpoint = FakeEndpoint()
         self.context = Context(
             Deadlines(self.clock), Connections(), Timeouts(connect=10.0, handshake=20.0)
@@ -97,6 +98,52 @@ def test_a_handshake_that_fails_cuts_both(how: str) -> None:
     assert len(events) == 1
     assert len(client.context.connections) == 0
     assert client.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("how", ["silence", "garbage", "fin", "reset"])
+def test_a_handshake_that_fails_says_what_may_be_wrong_and_what_time_it_is_here(how: str) -> None:
+    """A bridge cannot tell a client that his clock is wrong: it does not know him then."""
+    client = Client(ready=False, now=1_800_000_000)
+    wire_side, _ = client.endpoint.accept()
+    with capturedLogs() as events:
+        match how:
+            case "silence":
+                client.clock.pump([1.0] * 22)
+            case "garbage":
+                wire_side.dataReceived(b"HTTP/1.1 400 Bad Request\n")
+            case "fin":
+                wire_side.readConnectionLost()
+            case "reset":
+                lose(wire_side)
+    (event,) = events
+    assert "bridge line" in event["reason"]
+    assert "clock, which says 2027-01-15 08:00 UTC" in event["reason"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "says"),
+    [
+        (None, None),
+        (0, None),
+        (600, None),
+        (-600, None),
+        (601, "10 minutes ahead of"),
+        (-3600, "60 minutes behind"),
+    ],
+)
+def test_clocks_that_disagree_are_worth_a_line(difference: int | None, says: str | None) -> None:
+    client = Client(ready=False, now=1_800_000_000)
+    client.channel.clock_difference = difference
+    wire_side, _ = client.endpoint.accept()
+    with capturedLogs() as events:
+        wire_side.dataReceived(b"welcome\n")
+    assert client.plain.producerState == "producing"
+    lines = [formatEvent(event) for event in events]
+    if says is None:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert f"{says} this machine's, which says 2027-01-15 08:00 UTC" in line
 
 
 def test_an_application_that_leaves_while_dialling_is_not_dialled_for() -> None:
