@@ -12,7 +12,7 @@ import contextlib
 import random
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -36,7 +36,9 @@ from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.server import Site, TunnelServerFactory
-from obfsfte.wires import ServerWire
+
+if TYPE_CHECKING:  # not every service has a wire from the beginning
+    from obfsfte.wires import ServerWire
 
 log = Logger()
 

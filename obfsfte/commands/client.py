@@ -10,6 +10,7 @@ from obfsfte import service
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.classic import DEFAULT_RELEASE, find_release
+from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
 from obfsfte.logs import log_to
 from obfsfte.own_covers import catalogue
@@ -84,7 +85,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         open_channel = client_wire(line.arguments, catalogue(options["cover-files"]), unix_time)
         connect = service.bridge_endpoint(reactor, line)
     else:
-        key = shared.classic_key(options["key-file"])
+        key = key_file.classic_key(options["key-file"])
         open_channel = classic_client_wire(find_release(options["release"]), options["format"], key)
     if options["connect"] is not None:
         connect = service.client_endpoint(reactor, options["connect"])
@@ -96,7 +97,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         timeouts=Timeouts(connect=options["connect-timeout"], idle=options["idle-timeout"]),
     )
     if line is None:
-        shared.warn_if_public(key)
+        key_file.warn_if_public(key)
     return tunnel
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeVar
 from twisted.python import usage
 
 from obfsfte.classic import DEFAULT_RELEASE, CellCipher, find_release
+from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
 from obfsfte.errors import ConfigError
 from obfsfte.logs import log_to
@@ -42,9 +43,9 @@ class CodingOptions(shared.Options):
         """An encoder or decoder for the language and the key. Raises ConfigError."""
         log_to(sys.stderr)
         language = self._language()
-        key = shared.classic_key(self["key-file"])
+        key = key_file.classic_key(self["key-file"])
         made = coder(language, CellCipher(key))
-        shared.warn_if_public(key)
+        key_file.warn_if_public(key)
         return made
 
     def _language(self) -> Language:

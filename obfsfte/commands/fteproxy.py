@@ -12,6 +12,7 @@ from twisted.python import usage
 
 from obfsfte import service
 from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
+from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
 from obfsfte.commands.pidfile import PidFile
 from obfsfte.errors import ConfigError
@@ -85,7 +86,7 @@ class Options(shared.Options):
 def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The half that these options ask for. Raises ConfigError."""
     pair_name = options.pair_name()
-    key = options["key"] or shared.classic_key(options["key-file"])
+    key = options["key"] or key_file.classic_key(options["key-file"])
     server_place = _place(options["server_ip"], options["server_port"])
     if options["mode"] == "server":
         tunnel = service.server_service(
@@ -101,7 +102,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
             connect=service.client_endpoint(reactor, server_place),
             open_channel=classic_client_wire(find_release(options["release"]), pair_name, key),
         )
-    shared.warn_if_public(key)
+    key_file.warn_if_public(key)
     return tunnel
 
 

@@ -10,6 +10,7 @@ from twisted.python import usage
 from obfsfte import service
 from obfsfte.bridge import Publisher, session_wires
 from obfsfte.bridge_line import parse_address
+from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
 from obfsfte.logs import log_to
 from obfsfte.own_covers import catalogue
@@ -86,7 +87,7 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         publisher = Publisher(state, sessions, options["address"])
     if options["classic"]:
         releases = served_releases(options["release"], options["format"])
-        classic = ClassicWire(releases, shared.classic_key(options["key-file"]))
+        classic = ClassicWire(releases, key_file.classic_key(options["key-file"]))
         wires.append(classic)
     tunnel = service.server_service(
         reactor,
@@ -98,7 +99,7 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         on_listening=None if publisher is None else publisher.publish,
     )
     if options["classic"]:
-        shared.warn_if_public(classic.key)
+        key_file.warn_if_public(classic.key)
     return tunnel
 
 
