@@ -37,7 +37,7 @@ from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
 
-DEFAULT_COVER = "base64"
+DEFAULT_COVER = "websocket"
 DEFAULT_FORMAT = "manual-http"
 
 _CLASSIC_ARGUMENTS = ("format", "release", "key")

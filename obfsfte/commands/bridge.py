@@ -16,7 +16,7 @@ class Options(server.Options):
     synopsis = "--managed | --state DIRECTORY [OPTIONS]"  # twistd puts the rest before it
     longdesc = (
         "With --managed, tor runs this: ServerTransportPlugin fte exec /usr/bin/twistd -n "
-        "--pidfile= fte-bridge --managed. Without it, the server half by itself: "
+        "fte-bridge --managed. Without it, the server half by itself: "
         f"{server.Options.longdesc}"
     )
     optFlags = [
@@ -27,6 +27,9 @@ class Options(server.Options):
     def postOptions(self) -> None:
         if not self["managed"]:
             super().postOptions()
+        elif self.parent is not None:
+            # tor keeps the count of what it started, and two of them may share a directory.
+            self.parent["pidfile"] = ""
 
 
 def makeService(options: Options) -> IService:

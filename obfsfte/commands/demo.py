@@ -52,7 +52,7 @@ class Options(shared.Options):
             "megabytes",
             None,
             64,
-            "How much to move each way; in a session, a part of it.",
+            "How much to move each way.",
             shared.coerced(_megabytes),
         ],
     ]
@@ -172,7 +172,7 @@ def _scenes(megabytes: int, directory: Path) -> list[_Scene]:
     return [
         _Scene(
             f"A session in the cover {DEFAULT_COVER}",
-            max(1, megabytes // 16),
+            megabytes,
             ["--state", str(state.path)],
             lambda port: ["--bridge", f"fte 127.0.0.1:{port} cert={cert} cover={DEFAULT_COVER}"],
         ),
