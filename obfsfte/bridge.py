@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.session.keys import BridgeKeys
-from obfsfte.session.replay import ReplayFilter
+from obfsfte.session.replay import ReplayCheck, ReplayFilter
 from obfsfte.session_channel import CoverChoice
 from obfsfte.state import StateDirectory
 from obfsfte.wires import DEFAULT_COVER, SessionWire
@@ -28,19 +28,6 @@ UNKNOWN_PORT = 8080
 def unix_time() -> int:
     """Now, in seconds."""
     return int(time.time())
-
-
-def session_wires(
-    state: StateDirectory, covers: Sequence[str], catalogue: Catalogue
-) -> list[SessionWire]:
-    """One wire per cover, the default one if there are none; makes the keys on first start.
-
-    All share the keys and the replay filter. Raises ConfigError.
-    """
-    choices = [CoverChoice(catalogue.get(name)) for name in covers or [DEFAULT_COVER]]
-    keys = state.keys_or_new()
-    seen = state.replay_journal(unix_time(), ReplayFilter(), _cannot_journal)
-    return [SessionWire(choice, keys, seen, unix_time) for choice in choices]
 
 
 def _cannot_journal(error: OSError) -> None:
@@ -75,26 +62,49 @@ def tor_fingerprint(state_path: Path) -> str | None:
 
 
 @attrs.frozen
-class Publisher:
-    """Writes `bridgeline.txt` once it is known where the bridge listens.
+class SessionBridge:
+    """What a bridge with sessions is: keys, a memory of hellos, covers; and what it publishes.
 
-    `address` is where clients find it, if that was told: a server cannot know.
+    `wires` loads the covers, which takes a while: tor, for one, can be told before.
     """
 
     state: StateDirectory
-    wires: Sequence[SessionWire]
-    address: tuple[str, int] | None = None
+    keys: BridgeKeys
+    seen: ReplayCheck
+    catalogue: Catalogue
+    covers: Sequence[str]
+
+    @classmethod
+    def open(
+        cls, state: StateDirectory, covers: Sequence[str], catalogue: Catalogue
+    ) -> SessionBridge:
+        """Check the covers' names (none: the default one), make the keys on first start.
+
+        Raises ConfigError.
+        """
+        covers = covers or [DEFAULT_COVER]
+        for name in covers:
+            catalogue.check(name)
+        keys = state.keys_or_new()
+        seen = state.replay_journal(unix_time(), ReplayFilter(), _cannot_journal)
+        return cls(state, keys, seen, catalogue, covers)
+
+    def wires(self) -> list[SessionWire]:
+        """One wire per cover. All share the keys and the memory of hellos."""
+        choices = [CoverChoice(self.catalogue.get(name)) for name in self.covers]
+        return [SessionWire(choice, self.keys, self.seen, unix_time) for choice in choices]
 
     @property
     def arguments(self) -> Mapping[str, str]:
-        """Those of the first cover, which is the one that clients are told."""
-        wire = self.wires[0]
-        return bridge_arguments(wire.keys, wire.choice.definition.name)
+        """What clients are told: they get the first of the covers."""
+        return bridge_arguments(self.keys, self.covers[0])
 
-    def publish(self, listening_port: int) -> None:
-        """Write the file. Raises ConfigError."""
-        wire = self.wires[0]
-        address = self.address or (UNKNOWN_HOST, listening_port)
-        line = bridge_line(self.state, wire.keys, wire.choice.definition.name, address)
+    def publish(self, port: int, address: tuple[str, int] | None = None) -> None:
+        """Write `bridgeline.txt`, now that it is known on which port we listen.
+
+        `address` is where clients find us, if somebody told. Raises ConfigError.
+        """
+        where = address or (UNKNOWN_HOST, port)
+        line = bridge_line(self.state, self.keys, self.covers[0], where)
         path = self.state.write_bridge_line(str(line))
         log.info("the line for clients is in {path}", path=path)

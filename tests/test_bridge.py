@@ -13,9 +13,8 @@ from twisted.logger import LogLevel, capturedLogs
 
 from obfsfte.bridge import (
     UNKNOWN_HOST,
-    Publisher,
+    SessionBridge,
     bridge_line,
-    session_wires,
     tor_fingerprint,
     unix_time,
 )
@@ -56,47 +55,64 @@ def welcomes(wire: SessionWire, data: bytes) -> bool:
         return False
 
 
+def new_bridge(state: StateDirectory, covers: list[str] = COVERS) -> SessionBridge:
+    return SessionBridge.open(state, covers, CATALOGUE)
+
+
 def test_one_wire_for_each_cover(state: StateDirectory) -> None:
-    assert cover_names(session_wires(state, [], CATALOGUE)) == [DEFAULT_COVER]
-    assert cover_names(session_wires(state, COVERS, CATALOGUE)) == COVERS
+    assert cover_names(new_bridge(state, []).wires()) == [DEFAULT_COVER]
+    assert cover_names(new_bridge(state).wires()) == COVERS
 
 
 def test_keys_are_made_once_and_shared(state: StateDirectory) -> None:
-    first, second = session_wires(state, COVERS, CATALOGUE)
-    (again,) = session_wires(state, ["words"], CATALOGUE)
+    first, second = new_bridge(state).wires()
+    (again,) = new_bridge(state, ["words"]).wires()
     assert first.keys is second.keys
     assert again.keys == first.keys == state.keys()
 
 
 def test_all_covers_share_a_memory_of_hellos_that_outlives_them(state: StateDirectory) -> None:
-    first, second = session_wires(state, COVERS, CATALOGUE)
+    first, second = new_bridge(state).wires()
     assert first.seen is second.seen
     replayed = hello(first)
     assert welcomes(first, replayed)
-    later, _ = session_wires(state, COVERS, CATALOGUE)
+    later, _ = new_bridge(state).wires()
     assert not welcomes(later, replayed)
     assert welcomes(later, hello(later))
 
 
 def test_an_unknown_cover_leaves_nothing_behind(state: StateDirectory) -> None:
     with pytest.raises(ConfigError, match="no cover is named 'nonsense'"):
-        session_wires(state, ["words", "nonsense"], CATALOGUE)
+        new_bridge(state, ["words", "nonsense"])
     assert not state.path.exists()
 
 
+def test_covers_are_loaded_when_they_are_needed(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    get = Catalogue.get
+    monkeypatch.setattr(Catalogue, "get", lambda self, name: loaded.append(name) or get(self, name))
+    bridge = new_bridge(state)
+    bridge.publish(443)
+    assert loaded == []
+    bridge.wires()
+    assert loaded == COVERS
+
+
 def test_damaged_keys_are_not_replaced(state: StateDirectory) -> None:
-    session_wires(state, COVERS, CATALOGUE)
+    new_bridge(state)
     keys = state.path / "bridge.keys"
     keys.write_text("private-key AAAA\n")
     with pytest.raises(ConfigError, match="damaged"):
-        session_wires(state, COVERS, CATALOGUE)
+        new_bridge(state)
     assert keys.read_text() == "private-key AAAA\n"
 
 
 def test_a_journal_that_cannot_be_written_is_a_warning_and_not_the_end(
     state: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (wire,) = session_wires(state, ["words"], CATALOGUE)
+    (wire,) = new_bridge(state, ["words"]).wires()
 
     def full(*_arguments: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -109,13 +125,9 @@ def test_a_journal_that_cannot_be_written_is_a_warning_and_not_the_end(
     assert event["reason"] == "No space left on device"
 
 
-def publisher(state: StateDirectory, address: tuple[str, int] | None = None) -> Publisher:
-    return Publisher(state, session_wires(state, COVERS, CATALOGUE), address)
-
-
 def test_clients_are_told_the_cert_and_the_first_cover(state: StateDirectory) -> None:
     arguments = {"cert": state.keys_or_new().cert.encode(), "cover": "words"}
-    assert publisher(state).arguments == arguments
+    assert new_bridge(state).arguments == arguments
 
 
 @pytest.mark.parametrize(
@@ -129,18 +141,19 @@ def test_clients_are_told_the_cert_and_the_first_cover(state: StateDirectory) ->
 def test_the_bridge_line_is_published(
     state: StateDirectory, address: tuple[str, int] | None, place: tuple[str, int]
 ) -> None:
-    told = publisher(state, address)
-    told.publish(443)
+    bridge = new_bridge(state)
+    bridge.publish(443, address)
     file = state.path / "bridgeline.txt"
     line = BridgeLine.parse(file.read_text())
     assert (line.host, line.port) == place
-    assert line.arguments == told.arguments
+    assert line.arguments == bridge.arguments
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_where_the_line_is_goes_to_the_log_and_the_line_does_not(state: StateDirectory) -> None:
+    bridge = new_bridge(state)
     with capturedLogs() as events:
-        publisher(state).publish(443)
+        bridge.publish(443)
     texts = [event["log_format"].format(**event) for event in events]
     assert texts == [f"the line for clients is in {state.path / 'bridgeline.txt'}"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from twisted.python import usage
 
 from obfsfte import service
-from obfsfte.bridge import Publisher, session_wires
+from obfsfte.bridge import SessionBridge
 from obfsfte.bridge_line import parse_address
 from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
@@ -77,14 +78,14 @@ class Options(shared.Options):
 def make_service(reactor: Any, options: Options) -> service.TunnelService:
     """The server half as these options ask for it. Raises ConfigError."""
     wires: list[ServerWire] = []
-    publisher = None
+    publish = None
     if options["state"] is not None:
         state = StateDirectory(options["state"])
-        sessions = session_wires(
+        bridge = SessionBridge.open(
             state, options["covers"], catalogue(options["cover-files"], state.path)
         )
-        wires += sessions
-        publisher = Publisher(state, sessions, options["address"])
+        wires += bridge.wires()
+        publish = partial(bridge.publish, address=options["address"])
     if options["classic"]:
         releases = served_releases(options["release"], options["format"])
         classic = ClassicWire(releases, key_file.classic_key(options["key-file"]))
@@ -96,7 +97,7 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         wires=wires,
         fallback=options["fallback"],
         timeouts=Timeouts(idle=options["idle-timeout"]),
-        on_listening=None if publisher is None else publisher.publish,
+        on_listening=publish,
     )
     if options["classic"]:
         key_file.warn_if_public(classic.key)

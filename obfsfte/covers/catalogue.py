@@ -67,11 +67,15 @@ class Catalogue:
         """All names, sorted."""
         return sorted({*self._loaded, *self._built_in})
 
+    def check(self, name: str) -> None:
+        """Raise ConfigError, with all names, if there is no definition of that name."""
+        if name not in self._loaded and name not in self._built_in:
+            raise ConfigError(f"no cover is named {name!r}; there are: {', '.join(self.names)}")
+
     def get(self, name: str) -> Definition:
-        """The definition of that name. Raises ConfigError, with all names, if there is none."""
+        """The definition of that name. Raises ConfigError as `check` does."""
+        self.check(name)
         if name not in self._loaded:
-            if name not in self._built_in:
-                raise ConfigError(f"no cover is named {name!r}; there are: {', '.join(self.names)}")
             file = self._built_in[name]
             self._loaded[name] = load_definition(file.read_text("utf-8"), file.name)
         return self._loaded[name]

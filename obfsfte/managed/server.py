@@ -8,7 +8,7 @@ Over the ExtORPort, tor learns where the client is and counts countries and tran
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
@@ -19,10 +19,15 @@ from twisted.internet.endpoints import (
     TCP6ClientEndpoint,
     TCP6ServerEndpoint,
 )
-from twisted.internet.interfaces import IAddress, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from obfsfte.bridge import Publisher, session_wires
+from obfsfte.bridge import SessionBridge
 from obfsfte.classic import DEFAULT_KEY, ClassicKey
 from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
@@ -31,9 +36,11 @@ from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.pyptlib.server_config import UNSPECIFIED_BIND_ADDRESS
 from obfsfte.service import BACKLOG, TunnelService, client_endpoint, make_context, make_site
 from obfsfte.state import StateDirectory
+from obfsfte.transport.context import Context
 from obfsfte.transport.extorport import ExtORPortEndpoint
-from obfsfte.transport.server import TunnelServerFactory
-from obfsfte.wires import ClassicWire, ServerWire, served_releases
+from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.side import Side
+from obfsfte.wires import ClassicWire, served_releases
 
 log = Logger()
 
@@ -52,47 +59,46 @@ class ManagedServer(ManagedProxy):
 
     async def _launch(self, name: str) -> None:
         options = (self._plugin.config.getServerTransportOptions() or {}).get(name, {})
-        wires, publisher = self._wires(options)
-        fallback = options.get("fallback")
-        site = make_site(
-            wires,
-            partial(self._target, name),
-            None if fallback is None else client_endpoint(self._reactor, fallback),
-        )
+        bridge, classic, fallback = self._parse(options)
         context = make_context(self._reactor)
+        target = partial(self._target, name)
+        factory = _LateFactory(
+            lambda: make_site([*bridge.wires(), *classic], target, fallback), context
+        )
         # tor that wants all transports ("*") names no address for any.
         host, port = self._plugin.getBindAddresses().get(name, UNSPECIFIED_BIND_ADDRESS)
-        tunnel = TunnelService(
-            "server half",
-            self._server_endpoint(host, port),
-            f"{host} port {port}",
-            TunnelServerFactory(site, context),
-            context,
-        )
+        endpoint = self._server_endpoint(host, port)
+        tunnel = TunnelService("server half", endpoint, f"{host} port {port}", factory, context)
         address: Any = (await tunnel.listen()).getHost()
         try:
-            publisher.publish(address.port)
+            bridge.publish(address.port)
         except ConfigError:
             await tunnel.stop_listening()
             raise
         self._tunnels.append(tunnel)
-        self._plugin.reportMethodSuccess(name, (address.host, address.port), publisher.arguments)
+        self._plugin.reportMethodSuccess(name, (address.host, address.port), bridge.arguments)
+        self._reactor.callLater(0, factory.prepare)
 
-    def _wires(self, options: Mapping[str, str]) -> tuple[list[ServerWire], Publisher]:
+    def _parse(
+        self, options: Mapping[str, str]
+    ) -> tuple[SessionBridge, list[ClassicWire], IStreamClientEndpoint | None]:
         """What ServerTransportOptions ask for. Raises ConfigError."""
         for key in options:
             if key not in _OPTIONS:
                 known = ", ".join(f"{known}=" for known in _OPTIONS)
                 raise ConfigError(f"unknown option {key}=: choose from {known}")
         covers = [cover for cover in options.get("cover", "").split(",") if cover]
-        sessions = session_wires(self._state, covers, catalogue(state=self._state.path))
-        wires: list[ServerWire] = [*sessions]
+        classic = []
         if _yes(options, "classic"):
             releases = served_releases(options.get("release"), options.get("format"))
-            wires.append(ClassicWire(releases, _classic_key(options)))
+            classic.append(ClassicWire(releases, _classic_key(options)))
         elif useless := [key for key in _CLASSIC_OPTIONS if key in options]:
             raise ConfigError(f"option {useless[0]}= needs classic=1")
-        return wires, Publisher(self._state, sessions)
+        fallback = None
+        if "fallback" in options:
+            fallback = client_endpoint(self._reactor, options["fallback"])
+        bridge = SessionBridge.open(self._state, covers, catalogue(state=self._state.path))
+        return bridge, classic, fallback
 
     def _target(self, name: str, user_address: IAddress) -> IStreamClientEndpoint:
         config = self._plugin.config
@@ -117,6 +123,28 @@ class ManagedServer(ManagedProxy):
     def _client_endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
         kind = TCP4ClientEndpoint if ip_address(host).version == 4 else TCP6ClientEndpoint
         return kind(self._reactor, host, port)
+
+
+class _LateFactory(Factory):
+    """A server's factory whose site is made once tor has been answered.
+
+    `prepare` is the first thing that the reactor does then: the languages that it compiles
+    may take longer than all that tor waits for, and are there before the first connection.
+    """
+
+    noisy = False
+
+    _made: TunnelServerFactory
+
+    def __init__(self, make: Callable[[], Site], context: Context) -> None:
+        self._make = make
+        self._context = context
+
+    def prepare(self) -> None:
+        self._made = TunnelServerFactory(self._make(), self._context)
+
+    def buildProtocol(self, addr: IAddress | None) -> Side:
+        return self._made.buildProtocol(addr)
 
 
 def _classic_key(options: Mapping[str, str]) -> ClassicKey:

@@ -63,6 +63,7 @@ def server_environment(state: Path, orport: int, **changes: str | None) -> dict[
         "TOR_PT_SERVER_BINDADDR": f"fte-{LOOPBACK}:0",
         "TOR_PT_ORPORT": f"{LOOPBACK}:{orport}",
         "TOR_PT_EXTENDED_SERVER_PORT": "",
+        "TOR_PT_SERVER_TRANSPORT_OPTIONS": "fte:cover=base64",  # soon loaded
     }
     return _environment(base, state, changes)
 
@@ -70,8 +71,8 @@ def server_environment(state: Path, orport: int, **changes: str | None) -> dict[
 def _environment(
     base: Mapping[str, str], state: Path, changes: Mapping[str, str | None]
 ) -> dict[str, str]:
-    # Whoever runs the tests may like his Python unbuffered; tor's output is a pipe like any.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    # Whoever runs the tests may want of his Python what tor does not.
+    inherited = {name: text for name, text in os.environ.items() if name[:6] != "PYTHON"}
     common = {
         "TOR_PT_MANAGED_TRANSPORT_VER": "1",
         "TOR_PT_STATE_LOCATION": str(state),

@@ -73,7 +73,7 @@ def target() -> Iterator[Target]:
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator[Bridge]:
     """It takes sessions, and classic clients with fteproxy's public key."""
-    options = "fte:cover=base64,words;fte:classic=1"
+    options = "fte:cover=base64,words,websocket;fte:classic=1"
     state = tmp_path_factory.mktemp("bridge")
     with managed_bridge(state, target, TOR_PT_SERVER_TRANSPORT_OPTIONS=options) as bridge:
         yield bridge
@@ -85,9 +85,9 @@ def bridge(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"cover": "base64"},
-        {"cover": "words"},
         {},
+        {"cover": "words"},
+        {"cover": "websocket"},
     ],
     ids=str,
 )

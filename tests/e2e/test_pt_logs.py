@@ -88,7 +88,8 @@ def written(proxy: Managed, state: Path) -> list[str]:
 def test_neither_addresses_nor_secrets_are_written(tmp_path: Path) -> None:
     states = {"server": tmp_path / "server", "client": tmp_path / "client"}
     with Target() as target, ExitStack() as stack:
-        options = rf"fte:classic=1;fte:key={HEX_KEY};fte:fallback=tcp\:{LOOPBACK}\:{free_port()}"
+        options = rf"fte:cover=base64;fte:fallback=tcp\:{LOOPBACK}\:{free_port()}"
+        options += f";fte:classic=1;fte:key={HEX_KEY}"
         environments = {
             "server": server_environment(
                 states["server"], target.port, TOR_PT_SERVER_TRANSPORT_OPTIONS=options

@@ -26,6 +26,7 @@ from obfsfte.wires import DEFAULT_COVER, client_wire
 from ..transport.fakes import FakeTransport, lose
 from .reactor import FIRST_PORT, Reactor
 
+CATALOGUE = Catalogue()
 ORPORT = ("127.0.0.1", 9001)
 KEYS = BridgeKeys.generate(Random(1).randbytes)
 HEX_KEY = "0123456789abcdef" * 4
@@ -43,6 +44,7 @@ class Server:
         extended: tuple[str, int] | None = None,
         cookie: Path | None = None,
         transports: tuple[str, ...] = ("fte",),
+        cover: str = "hex",  # soon loaded
         **options: str,
     ) -> None:
         config = ServerConfig(
@@ -53,7 +55,7 @@ class Server:
             orport,
             extended,
             None if cookie is None else str(cookie),
-            {"fte": options, "obfs4": {"iat-mode": "1"}},
+            {"fte": {"cover": cover, **options}, "obfs4": {"iat-mode": "1"}},
         )
         self._stdout = io.BytesIO()
         plugin = ServerTransportPlugin(config, self._stdout)
@@ -61,6 +63,7 @@ class Server:
         self.reactor = reactor or Reactor()
         self.proxy = ManagedServer(self.reactor, plugin)
         Deferred.fromCoroutine(self.proxy.launch())
+        self.reactor.advance(0)  # the covers are loaded after tor was answered
 
     @property
     def told(self) -> list[str]:
@@ -87,7 +90,7 @@ class Server:
 
 
 def new_client(arguments: dict[str, str]) -> Channel:
-    channel = client_wire(arguments, Catalogue(), unix_time)()
+    channel = client_wire(arguments, CATALOGUE, unix_time)()
     if channel.ready:
         channel.send(b"hello")
     return channel
@@ -125,7 +128,7 @@ def test_transports_that_we_are_not(tmp_path: Path) -> None:
 
 def test_tor_is_told_what_clients_need(tmp_path: Path) -> None:
     keys = StateDirectory(tmp_path / "fte").replace_keys(Random(1).randbytes)
-    server = Server(tmp_path)
+    server = Server(tmp_path, cover="")
     assert server.arguments == {"cert": keys.cert.encode(), "cover": DEFAULT_COVER}
     line = BridgeLine.parse((tmp_path / "fte" / "bridgeline.txt").read_text())
     assert line.port == FIRST_PORT
@@ -143,6 +146,19 @@ def test_covers(tmp_path: Path, cover: str, told: str | None) -> None:
     for name in cover.split(",") if cover else [DEFAULT_COVER]:
         server.visit(new_client({**server.arguments, "cover": name}))
     assert server.reactor.dialled == [ORPORT] * (cover.count(",") + 1)
+
+
+def test_covers_are_loaded_once_tor_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    get, report = Catalogue.get, ServerTransportPlugin.reportMethodsEnd
+    monkeypatch.setattr(Catalogue, "get", lambda self, name: order.append(name) or get(self, name))
+    monkeypatch.setattr(
+        ServerTransportPlugin, "reportMethodsEnd", lambda self: order.append("DONE") or report(self)
+    )
+    Server(tmp_path, cover="hex,words")
+    assert order == ["DONE", "hex", "words"]
 
 
 def test_a_cover_of_ones_own(tmp_path: Path) -> None:
