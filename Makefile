@@ -18,8 +18,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Each a ratio to a peer in the same run: fte, a bare Twisted, obfs4proxy (needs tor).
 bench: $(READY)
 	$(BIN)/python bench/rank.py
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/tor.py
 
 # The virtual environment, made anew when what it must hold has changed.
 $(READY): setup.cfg setup.py pyproject.toml
