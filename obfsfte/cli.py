@@ -46,6 +46,13 @@ def usage_text() -> str:
     return "\n".join(lines)
 
 
+def version_text() -> str:
+    """What `obfsfte --version` prints; which form of rank and unrank runs matters for speed."""
+    from obfsfte.regular import forms
+
+    return f"obfsfte {__version__} (ranking: {forms.NAME})"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     try:
@@ -68,7 +75,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(usage_text())
         return 0 if arguments else 2
     if name == "--version":
-        print(f"obfsfte {__version__}")
+        print(version_text())
         return 0
     if name not in COMMANDS:
         return _complain(f"there is no command {name!r}; obfsfte --help lists them", 2)

@@ -11,6 +11,8 @@ boxes.py       automaton -> hubs joined by boxes: its unbranched paths taken as 
 table.py       hubs x remaining length -> the nodes that lie on some string, and their counts
 ranking.py     the walks through those nodes that are rank and unrank
 prefix.py      the walk that follows a string as it comes in
+kernel.py      the same walks in C (_kernel.c), and the layout of the nodes for them
+forms.py       which of the two forms runs
 digits.py      what rank and unrank do within a box: text over one alphabet <-> number
 language.py    all of that behind one object
 ```

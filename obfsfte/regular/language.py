@@ -9,7 +9,7 @@ from functools import cached_property
 import attrs
 
 from obfsfte.errors import ConfigError
-from obfsfte.regular import ranking
+from obfsfte.regular import forms
 from obfsfte.regular.automaton import nearest_lengths
 from obfsfte.regular.boxes import Box, find_hubs
 from obfsfte.regular.pattern import Pattern, PatternError
@@ -73,17 +73,22 @@ class Language:
         """Whole bits that any string can carry: floor(log2(size))."""
         return self.size.bit_length() - 1
 
+    @cached_property
+    def _walks(self) -> forms.Walks:
+        """Made when it is first needed: the kernel's layout takes time and memory."""
+        return forms.make_walks(self.root, self.length)
+
     def unrank(self, number: int) -> bytes:
         """The string that comes after `number` others. Raises RankOutOfRange."""
         if not 0 <= number < self.size:
             raise RankOutOfRange(f"the rank is not in 0..N-1, N of {self.size.bit_length()} bits")
-        return ranking.unrank(self.root, number)
+        return self._walks.unrank(number)
 
     def rank(self, data: bytes) -> int:
         """How many strings come before this one. Raises NotInLanguage, after one pass at most."""
         if len(data) != self.length:
             raise NotInLanguage(f"{len(data)} bytes where the strings have {self.length}")
-        return ranking.rank(self.root, data)
+        return self._walks.rank(data)
 
     def bytes_at(self, position: int) -> frozenset[int]:
         """The bytes that some string has at `position`, counted from 0. Raises IndexError."""
