@@ -4,7 +4,8 @@ A string passes through a node when it stands at that hub with that many bytes t
 nodes that are reachable from the start and that can reach acceptance are kept: a literal prefix
 of 300 bytes is part of one box of one node, whatever the length of the strings. Where only one
 byte set goes on, its like after it are joined to it (`[a-z]*` with 90 bytes to fill is one box
-of 90), and the nodes in between are dropped too. What is left:
+of 90), and the nodes in between are dropped too. So are nodes with one way in from a node without
+another way on, and one way on: the boxes before and after them are one. What is left:
 
 ```
  node --- arc 0: box, weight = count of its target, offset = 0               ---> target
@@ -18,6 +19,7 @@ The strings through an arc come after the `offset` strings through the arcs befo
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -173,30 +175,53 @@ class _Builder:
         return box
 
     def make_nodes(self) -> Node:
-        """Count the live nodes, but for those inside runs; return the first."""
-        needed: list[set[int]] = [set() for _ in range(self._length + 1)]
-        needed[self._length].add(0)
+        """Count the live nodes, but for those that are joined; return the first."""
+        # For each node that is needed, the arcs to it. From a node with a choice, one counts as
+        # two: so a 1 tells of a way in that cannot be missed.
+        needed: list[defaultdict[int, int]] = [defaultdict(int) for _ in range(self._length + 1)]
+        needed[self._length][0] = 2
         for remaining in range(self._length, 0, -1):
             for hub in needed[remaining]:
-                for box, target in self._ways(remaining, hub):
-                    needed[remaining - box.length].add(target)
+                ways = list(self._ways(remaining, hub))
+                for box, target in ways:
+                    needed[remaining - box.length][target] += 1 if len(ways) == 1 else 2
 
         nodes: list[dict[int, Node]] = [dict.fromkeys(needed[0], Node((), {}))]
+        joined: list[dict[int, tuple[Box, int]]] = [{}]
         count_bytes = 0
         for remaining in range(1, self._length + 1):
             nodes.append({})
-            for hub in needed[remaining]:
-                ways = [
-                    (box, nodes[remaining - box.length][target])
-                    for box, target in self._ways(remaining, hub)
-                ]
+            joined.append({})
+            for hub, entries in needed[remaining].items():
+                ways = list(self._ways(remaining, hub))
+                if len(ways) == 1:
+                    if entries == 1:
+                        joined[remaining][hub] = ways[0]
+                        continue
+                    ways = [self._join(remaining, ways[0], joined)]
+                arcs = [(box, nodes[remaining - box.length][target]) for box, target in ways]
                 live = self.live[remaining][hub]
                 first = (live.branching if isinstance(live, _Run) else live).first
-                node = nodes[remaining][hub] = Node(ways, first)
-                count_bytes += len(ways) * (node.count.bit_length() // 8)
+                node = nodes[remaining][hub] = Node(arcs, first)
+                count_bytes += len(arcs) * (node.count.bit_length() // 8)
                 if count_bytes > _MAX_COUNT_BYTES:
                     raise TableTooLarge
         return nodes[self._length][0]
+
+    def _join(
+        self, remaining: int, way: tuple[Box, int], joined: Sequence[Mapping[int, tuple[Box, int]]]
+    ) -> tuple[Box, int]:
+        """A node's only way on, through all joined nodes that follow."""
+        box, target = way
+        if target not in joined[remaining - box.length]:
+            return way
+        blocks = list(box.blocks)
+        remaining -= box.length
+        while target in joined[remaining]:
+            box, target = joined[remaining][target]
+            blocks += box.blocks
+            remaining -= box.length
+        return self._box(tuple(blocks)), target
 
     def _ways(self, remaining: int, hub: int) -> Iterable[tuple[Box, int]]:
         live = self.live[remaining][hub]
