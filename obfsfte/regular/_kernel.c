@@ -144,7 +144,7 @@ returns the quotient and leaves the remainder.
 
 With the divisor and the number moved up alike until the divisor's highest bit is the highest of a
 limb t, `reciprocal` is 2**127 / (t + 1): the product with the number's two highest limbs
-is at most the quotient, and by so little below that a few subtractions make up for it. */
+is at most the quotient, and less by no more than 5. */
 static limb
 divide_step(limb *number, const limb *divisor, size_t size, limb reciprocal, unsigned shift)
 {
@@ -158,7 +158,7 @@ divide_step(limb *number, const limb *divisor, size_t size, limb reciprocal, uns
     if (quotient) {
         number[size] -= subtract_product(number, divisor, size, quotient);
     }
-    while (number[size] || compare(number, divisor, size) >= 0) {
+    for (int i = 0; i < 5 && (number[size] || compare(number, divisor, size) >= 0); i++) {
         number[size] -= subtract(number, divisor, size);
         quotient++;
     }
@@ -252,16 +252,22 @@ typedef struct {
 
 /* ---- boxes ---- */
 
-/* The value of a chunk's digits, or -1. */
+/* The value of a chunk's digits; -1 - i if the byte at i is not one of those that can be there. */
 static inline int64_t
 read_chunk(const Table *table, const Chunk *chunk, const uint8_t *text)
 {
     uint64_t value = 0;
+    const uint8_t *at = text;
     const Span *end = table->spans + chunk->spans + chunk->span_count;
     for (const Span *span = end - chunk->span_count; span < end; span++) {
         if (span->alphabet == LITERAL) {
-            if (memcmp(text, table->texts + span->text, span->length)) {
-                return -1;
+            const uint8_t *literal = table->texts + span->text;
+            if (memcmp(at, literal, span->length)) {
+                while (*at == *literal) {
+                    at++;
+                    literal++;
+                }
+                return text - at - 1;
             }
         }
         else {
@@ -269,15 +275,18 @@ read_chunk(const Table *table, const Chunk *chunk, const uint8_t *text)
             uint64_t radix = alphabet->radix;
             int wrong = 0;
             for (uint64_t i = 0; i < span->length; i++) {
-                uint64_t digit = alphabet->digits[text[i]];
+                uint64_t digit = alphabet->digits[at[i]];
                 wrong |= digit >= radix;
                 value = value * radix + digit;
             }
             if (wrong) {
-                return -1;
+                while (alphabet->digits[*at] < radix) {
+                    at++;
+                }
+                return text - at - 1;
             }
         }
-        text += span->length;
+        at += span->length;
     }
     return (int64_t)value;
 }
@@ -307,21 +316,22 @@ write_chunk(const Table *table, const Chunk *chunk, uint64_t value, uint8_t *tex
     }
 }
 
-/* The number of a text in a box, of box->size limbs; -1 if it is none of the box. */
-static int
+/* The number of a text in a box, of box->size limbs. Returns -1, or where the first byte is that
+cannot be there. */
+static Py_ssize_t
 rank_box(const Table *table, const Box *box, const uint8_t *text, limb *place)
 {
-    uint64_t used = 0, bits = box->bits;
+    uint64_t at = 0, used = 0, bits = box->bits;
     memset(place, 0, box->size * sizeof(limb));
     for (uint64_t r = 0; r < box->run_count; r++) {
         const Run *run = &table->runs[box->runs + r];
         const Chunk *chunk = &table->chunks[run->chunk];
         for (uint64_t i = 0; i < run->repeat; i++) {
-            int64_t value = read_chunk(table, chunk, text);
+            int64_t value = read_chunk(table, chunk, text + at);
             if (value < 0) {
-                return -1;
+                return (Py_ssize_t)at - (Py_ssize_t)value - 1;
             }
-            text += chunk->length;
+            at += chunk->length;
             if (box->fraction) {
                 limb carry = scale(place, used, chunk->radix, (limb)value);
                 if (carry && used < box->size) {
@@ -338,7 +348,7 @@ rank_box(const Table *table, const Box *box, const uint8_t *text, limb *place)
             }
         }
     }
-    return 0;
+    return -1;
 }
 
 /* Bits below the precision that a fraction needs: each limb that is dropped adds 2**-16 of the
@@ -429,8 +439,12 @@ walk_rank(const Table *table, const uint8_t *text, limb *sum, limb *place)
             add_one_limb(sum + target->size, room - target->size, carry);
         }
         else {
-            if (box->length > table->length - at || rank_box(table, box, text + at, place)) {
+            if (box->length > table->length - at) {
                 return (Py_ssize_t)at;
+            }
+            Py_ssize_t wrong = rank_box(table, box, text + at, place);
+            if (wrong >= 0) {
+                return (Py_ssize_t)at + wrong;
             }
             for (uint64_t i = 0; i < box->size; i++) {
                 limb carry = add_product(sum + i, weight, target->size, place[i]);

@@ -107,6 +107,16 @@ class Box:
                 at += len(part)
         return number
 
+    def mismatch(self, data: bytes) -> int:
+        """Where a string that is not of the box, but as long, first differs from all that are."""
+        at = 0
+        for symbols, count in self.blocks:
+            rest = data[at : at + count].lstrip(symbols)
+            at += count
+            if rest:
+                return at - len(rest)
+        return at
+
 
 @attrs.frozen(eq=False, repr=False)
 class Step:

@@ -33,7 +33,8 @@ def unrank(root: Node, number: int) -> bytes:
 def rank(root: Node, data: bytes) -> int:
     """How many strings come before this one, which has as many bytes as they.
 
-    Raises NotInLanguage where the string leaves the language, after one pass at most.
+    Raises NotInLanguage, after one pass at most, and tells the first byte with which no string of
+    the language goes on.
     """
     terms = []
     node = root
@@ -49,7 +50,13 @@ def rank(root: Node, data: bytes) -> int:
                 place = box.rank(data[at:end])
                 at = end
             terms.append(offset + place * weight)
-    except (KeyError, NotInBox):
-        raise NotInLanguage(f"no string goes on so at byte {at}") from None
+    except KeyError:
+        raise _left_at(at) from None
+    except NotInBox:
+        raise _left_at(at + box.mismatch(data[at:end])) from None
     # From the last, which are the smallest: so the sums stay short for longest.
     return sum(reversed(terms))
+
+
+def _left_at(at: int) -> NotInLanguage:
+    return NotInLanguage(f"no string goes on so at byte {at}")

@@ -18,8 +18,11 @@ from obfsfte.regular import (
     PatternError,
     Prefix,
     RankOutOfRange,
+    forms,
 )
 from tests.regular.patterns import ALPHABET, patterns, spelled_patterns
+
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def strings_of(length: int, alphabet: bytes = ALPHABET) -> list[bytes]:
@@ -114,7 +117,13 @@ LONG = [
 ]
 
 
-compiled = functools.cache(Language)
+@functools.cache
+def compiled_for(form: str, pattern: bytes, length: int) -> Language:
+    return Language(pattern, length)
+
+
+def compiled(pattern: bytes, length: int) -> Language:
+    return compiled_for(forms.NAME, pattern, length)
 
 
 @pytest.mark.parametrize(("pattern", "length"), LONG)
@@ -179,10 +188,21 @@ def test_rank_of_another_length(length: int) -> None:
         language.rank(b"a" * length)
 
 
-def test_rank_tells_where_a_string_leaves_the_language() -> None:
-    language = Language(rb"GET /[a-z]+ HTTP", 20)
-    with pytest.raises(NotInLanguage, match="byte 15"):
-        language.rank(b"GET /abcdefghij/HTTP")
+@pytest.mark.parametrize(("pattern", "length"), LONG)
+def test_rank_tells_where_a_string_leaves_the_language(pattern: bytes, length: int) -> None:
+    language = Language(pattern, length)
+    source = random.Random(4)
+    for _ in range(100):
+        altered = bytearray(language.unrank(source.randrange(language.size)))
+        for _ in range(3):
+            altered[source.randrange(length)] = source.randrange(256)
+        string = bytes(altered)
+        try:
+            language.rank(string)
+        except NotInLanguage as error:
+            at = int(str(error).rpartition(" ")[2])
+            assert language.test_prefix(string[:at]) is Prefix.POSSIBLE
+            assert language.test_prefix(string[: at + 1]) is Prefix.IMPOSSIBLE
 
 
 @pytest.mark.parametrize("number", [-1, 26**3, pytest.param(1 << 100_000, id="huge")])
