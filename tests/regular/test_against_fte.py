@@ -12,6 +12,8 @@ import regex2dfa
 
 from obfsfte.regular import Language, NotInLanguage
 
+pytestmark = pytest.mark.usefixtures("form")
+
 SAME_IN_BOTH = [
     (r"GET /[a-zA-Z0-9./]* HTTP/1\.1\r\n\r\n", 256),
     (r"([a-z]+ )+[a-z]+", 256),
