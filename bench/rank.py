@@ -1,8 +1,9 @@
 """How fast rank and unrank are beside fte 0.3.0, and what a language costs to compile.
 
 Run `python bench/rank.py` where the extra `bench` is installed. It prints a line for every
-definition of both of fteproxy's releases: the median over random ranks, in microseconds, of ours
-and of fte's, and how many times faster ours is. Both work on the same minimal automaton.
+definition of both of fteproxy's releases: the median over random ranks, in microseconds, of our
+form in C and how many times faster than fte's it is, the same of our form in Python, and fte's. All
+work on the same minimal automaton. Then, the same of our forms for the built-in stream covers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from fte.dfa import DFA
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from obfsfte.classic.releases import RELEASES
-from obfsfte.regular import Language, Pattern
+from obfsfte.covers import Catalogue
+from obfsfte.covers.stream_definition import StreamDefinition
+from obfsfte.regular import Language, Pattern, forms
+from obfsfte.regular.forms import Walks
 from obfsfte.regular.nfa import members_of
 
 RANKS = 100
@@ -55,36 +59,60 @@ def median_us(action: Callable[[Any], object], arguments: Sequence[Any]) -> floa
     return statistics.median(times) * 1e6
 
 
-def compare(language: Language) -> tuple[float, float, float, float]:
-    """Medians in microseconds: our unrank, fte's, our rank, fte's."""
-    theirs = DFA(fte_automaton(language.pattern), language.length)
+def times(language: Language, walks: Walks) -> tuple[float, float]:
+    """Medians in microseconds of a form's unrank and rank."""
     ranks = [random.randrange(language.size) for _ in range(RANKS)]
     strings = [language.unrank(number) for number in ranks]
-    return (
-        median_us(language.unrank, ranks),
-        median_us(theirs.unrank, ranks),
-        median_us(language.rank, strings),
-        median_us(theirs.rank, strings),
-    )
+    return median_us(walks.unrank, ranks), median_us(walks.rank, strings)
+
+
+def our_times(language: Language) -> dict[str, tuple[float, float]]:
+    return {
+        name: times(language, make(language.root, language.length))
+        for name, make in reversed(forms.available().items())
+    }
+
+
+def heading(title: str, *last: str) -> str:
+    names = [*reversed(forms.available()), *last]
+    columns = "".join(f"{name:>{9 if name in last else 16}}" for name in names)
+    return f"{title:34}{'unrank:':>8}{columns}{'rank:':>9}{columns}"
 
 
 def compare_definitions() -> None:
-    print(f"{'':40}unrank: ours     fte             rank: ours     fte")
-    unrank_ratios, rank_ratios = [], []
+    print(heading("definition", "fte"))
+    ratios: dict[tuple[str, int], list[float]] = {}
     for release in RELEASES.values():
         for name, definition in release.formats.items():
-            unrank, fte_unrank, rank, fte_rank = compare(definition.language())
-            unrank_ratios.append(fte_unrank / unrank)
-            rank_ratios.append(fte_rank / rank)
-            print(
-                f"{release.name}  {name:24}"
-                f"{unrank:12.1f}{fte_unrank:10.1f}{unrank_ratios[-1]:6.0f}x"
-                f"{rank:12.1f}{fte_rank:10.1f}{rank_ratios[-1]:6.0f}x"
-            )
-    print(
-        f"{'median of the ratios':34}{statistics.median(unrank_ratios):28.0f}x"
-        f"{statistics.median(rank_ratios):28.0f}x"
-    )
+            language = definition.language()
+            fte = times(language, DFA(fte_automaton(language.pattern), language.length))
+            ours = our_times(language)
+            line = f"{release.name}  {name:24}"
+            for which in (0, 1):
+                line += " " * (8 + which)
+                for form, figures in ours.items():
+                    ratio = fte[which] / figures[which]
+                    ratios.setdefault((form, which), []).append(ratio)
+                    line += f"{figures[which]:9.2f}{ratio:6.0f}x"
+                line += f"{fte[which]:9.1f}"
+            print(line)
+    for (form, which), values in ratios.items():
+        action = ("unrank", "rank")[which]
+        print(f"median of the ratios, {form}, {action}: {statistics.median(values):.0f}x")
+
+
+def compare_covers() -> None:
+    print("\n" + heading("cover, longest message"))
+    catalogue = Catalogue()
+    for name in catalogue.names:
+        definition = catalogue.get(name)
+        if isinstance(definition, StreamDefinition):
+            language = definition.downstream.embeddings[-1].language
+            line = f"{name:24}{language.length:5} bytes"
+            for which in (0, 1):
+                line += " " * (7 + 2 * which)
+                line += "".join(f"{each[which]:16.2f}" for each in our_times(language).values())
+            print(line)
 
 
 def compile_sparse() -> None:
@@ -104,3 +132,4 @@ def compile_sparse() -> None:
 if __name__ == "__main__":
     compile_sparse()
     compare_definitions()
+    compare_covers()
