@@ -9,6 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
+    ConnectionDone,
+    ConnectionLost,
     ConnectionRefusedError,
     DNSLookupError,
     NoRouteError,
@@ -49,6 +51,7 @@ async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Con
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
     connecting = endpoint.connect(_SideFactory(side))
     connecting.addErrback(_cancelled)
+    connecting.addCallback(lambda _protocol: Deferred.fromCoroutine(_secure(side)))
     clock = context.deadlines.clock
     await connecting.addTimeout(context.timeouts.connect, clock, _timed_out)
 
@@ -57,6 +60,28 @@ def _cancelled(failure: Failure) -> NoReturn:
     # TCP endpoints have an exception of their own for it.
     failure.trap(ConnectingCancelledError)
     raise CancelledError from None
+
+
+async def _secure(side: Side) -> None:
+    try:
+        await side.until_secure()
+    except CancelledError:
+        raise
+    except Exception as error:
+        raise UnusableConnection(f"TLS failed ({_tls_fault(error)})") from None
+
+
+def _tls_fault(error: Exception) -> str:
+    from service_identity import VerificationError  # slow to load, and seldom needed
+
+    if isinstance(error, VerificationError):
+        return "the certificate is for another name"
+    if isinstance(error, (ConnectionDone, ConnectionLost)):
+        return "the other end hung up"
+    match error.args:
+        case ([(_library, _function, str(reason)), *_],):  # OpenSSL's
+            return reason
+    return type(error).__name__
 
 
 def _timed_out(_result: object, _seconds: float) -> NoReturn:

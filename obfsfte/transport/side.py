@@ -11,8 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated, ITransport
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    INegotiated,
+    ITransport,
+)
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -31,7 +37,7 @@ class Handler(Protocol):
         """The transport is gone. Comes last and once; without `read_ended`: an abort."""
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class Side(TwistedProtocol):
     """The protocol object of one transport, for its whole life."""
 
@@ -45,6 +51,23 @@ class Side(TwistedProtocol):
         self.was_reset = False
         self.has_read_ended = False
         self._held: list[Callable[[], None]] | None = None
+        self._securing: Deferred[None] | None = None
+
+    def until_secure(self) -> Deferred[None]:
+        """Fires when TLS is set up, or at once where there is none.
+
+        Fails with what the transport was lost with; the handler is then told nothing.
+        Cancelling aborts it.
+        """
+        if not INegotiated.providedBy(self.transport):
+            return succeed(None)
+        self._securing = Deferred(lambda _: self.abort())
+        return self._securing
+
+    def handshakeCompleted(self) -> None:
+        securing, self._securing = self._securing, None
+        if securing is not None:
+            securing.callback(None)
 
     def hold(self) -> None:
         """Read no more until `release`.
@@ -89,6 +112,10 @@ class Side(TwistedProtocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.is_lost = True
+        if self._securing is not None:
+            if not self._securing.called:  # not cancelled
+                self._securing.errback(reason)
+            return
         # A transport that cannot close by halves (TLS) reports a clean end only here.
         if reason is not None and reason.check(ConnectionDone) is not None:
             if not self.has_read_ended:

@@ -1,0 +1,106 @@
+"""What keeps TLS to the bridge from being set up is one line that says it."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+
+import pytest
+
+from tests.e2e.halves import (
+    LISTEN,
+    Half,
+    Target,
+    assert_ends,
+    connect,
+    half,
+    receive,
+)
+from tests.e2e.tools import tool
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with key.pem, cert.pem of localhost, and trust/ that has that alone."""
+    directory = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
+        + ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost"]
+        + ["-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
+        check=True,
+        capture_output=True,
+    )
+    (directory / "trust").mkdir()
+    shutil.copy(directory / "cert.pem", directory / "trust")
+    return directory
+
+
+def answer_without_tls(connection: socket, _certificate: Path) -> None:
+    receive(connection, 5)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def hang_up(connection: socket, _certificate: Path) -> None:
+    receive(connection, 5)
+
+
+def show_certificate(connection: socket, certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    with pytest.raises((ssl.SSLError, OSError)):
+        context.wrap_socket(connection, server_side=True).recv(1)
+
+
+@contextmanager
+def client(place: str, *options: str) -> Iterator[Half]:
+    arguments = ["client", "--classic", "--listen", LISTEN, "--connect", place, *options]
+    with half(*arguments) as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "trusted", "reason"),
+    [
+        pytest.param(answer_without_tls, "localhost", True, "wrong version", id="no TLS"),
+        pytest.param(hang_up, "localhost", True, "hung up", id="hangs up"),
+        pytest.param(show_certificate, "localhost", False, "verify failed", id="not trusted"),
+        pytest.param(show_certificate, "127.0.0.1", True, "for another name", id="another name"),
+    ],
+)
+def test_tls_that_cannot_be_set_up_is_one_line(
+    server: Callable[[socket, Path], None],
+    name: str,
+    trusted: bool,
+    reason: str,
+    certificate: Path,
+) -> None:
+    with Target() as bridge:
+        place = f"tls:{name}:{bridge.port}" + (
+            f":trustRoots={certificate}/trust" if trusted else ""
+        )
+        with client(place) as process, connect(process.port) as application:
+            with bridge.accept() as connection:
+                server(connection, certificate)
+            assert_ends(application)
+            process.wait_for_output("no connection to the bridge: TLS failed .*\n")
+            assert reason in process.stderr
+            assert len(process.stderr.splitlines()) == 3
+
+
+def test_tls_that_is_never_answered_has_a_limit() -> None:
+    with (
+        Target() as bridge,
+        client(f"tls:localhost:{bridge.port}", "--connect-timeout", "1") as process,
+        connect(process.port) as application,
+        bridge.accept(),
+    ):
+        assert_ends(application)
+        process.wait_for_output("no connection to the bridge: timed out\n")
