@@ -71,11 +71,12 @@ def test_the_plugin_in_the_background(target: Target, tmp_path: Path) -> None:
     daemon = [TWISTD, "--pidfile", pid_file, "--logfile", log_file, "--rundir", tmp_path]
     finished = run(*daemon, "fte-bridge", "--classic", "--listen", LISTEN, "--target", place)
     assert finished.status == 0
+    pid = int(pid_file.read_text())
     try:
         wait_for(lambda: "server half listening on" in log_file.read_text(), "daemon that listens")
     finally:
-        os.kill(int(pid_file.read_text()), signal.SIGTERM)
-    wait_for(lambda: not pid_file.exists(), "daemon that ends")
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "end of the daemon")
 
 
 @pytest.mark.parametrize(
