@@ -54,9 +54,9 @@ def on_request(request: SocksRequest, phase: SocksPhase) -> None:
         return
     phase.side.handler = Website(phase.side)
     early = phase.succeed()
-    phase.side.transport.resumeProducing()
     if early:
         phase.side.handler.data_received(early)
+    phase.side.release()
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ def test_tor_is_served(
         # Tor took our reply: what it sends next is the first of TLS, a handshake record.
         assert lines.next()["first"].startswith("1603")
     finally:
-        tor.stop()
+        tor.end()
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tor]:
     try:
         yield tor
     finally:
-        tor.stop()
+        tor.end()
 
 
 def client_hello() -> bytes:
