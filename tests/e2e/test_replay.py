@@ -73,7 +73,7 @@ class Tap:
         self._listener = socket.create_server((LOOPBACK, 0))
         self._bridge_port = bridge_port
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._pass_on)
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
 
     def _pass_on(self) -> None:
