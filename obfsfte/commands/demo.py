@@ -8,6 +8,7 @@ The halves are the very commands that a person would start. The tap only looks.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.python.failure import Failure
 
 from obfsfte.channel import PassThrough
 from obfsfte.commands import options as shared
@@ -61,6 +64,8 @@ class Options(shared.Options):
 class _Half(ProcessProtocol):
     """A half in a process of its own; `port` fires with its number once it listens."""
 
+    transport: Any
+
     def __init__(self) -> None:
         self.port: Deferred[int] = Deferred()
         self.ended: Deferred[None] = Deferred()
@@ -76,6 +81,12 @@ class _Half(ProcessProtocol):
         if not self.port.called:
             self.port.errback(RuntimeError(f"a half did not start: {self._said.strip()}"))
         self.ended.callback(None)
+
+    def stop(self) -> Deferred[None]:
+        """End it at once; fires when it has ended."""
+        if not self.ended.called:
+            self.transport.signalProcess("KILL")
+        return self.ended
 
 
 class _Echo(Protocol):
@@ -149,6 +160,7 @@ def _start(reactor: Any, arguments: list[str]) -> _Half:
     half = _Half()
     command = [sys.executable, "-m", "obfsfte", *arguments]
     reactor.spawnProcess(half, sys.executable, command, env=dict(os.environ))
+    reactor.addSystemEventTrigger("before", "shutdown", half.stop)
     return half
 
 
@@ -246,13 +258,17 @@ def run(options: Options) -> int:
             equal = [await _play(reactor, scene) for scene in scenes]
             status = 0 if all(equal) else 1
 
-    def finish(result: object) -> None:
-        if result is not None:
-            print(f"obfsfte: demo: {result}", file=sys.stderr)
-        reactor.stop()
+    def complain(failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            print(f"obfsfte: demo: {failure.getErrorMessage()}", file=sys.stderr)
+
+    def finish(_result: None) -> None:
+        with contextlib.suppress(ReactorNotRunning):  # a signal has stopped it already
+            reactor.stop()
 
     running = Deferred.fromCoroutine(demonstrate())
-    running.addErrback(lambda failure: failure.getErrorMessage())
+    reactor.addSystemEventTrigger("before", "shutdown", running.cancel)
+    running.addErrback(complain)
     running.addCallback(finish)
     reactor.run()
     return status

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
-from tests.commands.shell import obfsfte
+from tests.commands.shell import COMMAND, obfsfte
+from tests.e2e.halves import Process
+from tests.e2e.waiting import listens
 
 pytestmark = pytest.mark.e2e
 
@@ -21,3 +24,17 @@ def test_the_demo_moves_data_and_shows_it() -> None:
     assert re.search(r"Moved 2 MiB there and back in [0-9.]+ s: [0-9.]+ MB/s", said)
     assert "SHA-256 of what came back: equal." in said
     assert "NOT equal" not in said
+    halves = [int(port) for port in re.findall(r"half: 127.0.0.1:(\d+)", said)]
+    assert len(halves) == 4
+    assert not any(map(listens, halves))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(number: signal.Signals) -> None:
+    with Process(COMMAND, "demo", "--megabytes", "1000") as demo:
+        said = demo.wait_for_output(r"server half: 127.0.0.1:(\d+)(.|\n)*client half: .*:(\d+)")
+        demo.signal(number)
+        demo.wait()
+        assert demo.stderr == ""
+        assert not listens(int(said[1]))
+        assert not listens(int(said[3]))
