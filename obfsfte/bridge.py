@@ -6,17 +6,19 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 from twisted.logger import Logger
 
 from obfsfte.bridge_line import BridgeLine
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayCheck, ReplayFilter
-from obfsfte.session_channel import CoverChoice
 from obfsfte.state import StateDirectory
-from obfsfte.wires import DEFAULT_COVER, SessionWire
+
+if TYPE_CHECKING:
+    from obfsfte.wires import SessionWire
 
 log = Logger()
 
@@ -91,6 +93,9 @@ class SessionBridge:
 
     def wires(self) -> list[SessionWire]:
         """One wire per cover. All share the keys and the memory of hellos."""
+        from obfsfte.session_channel import CoverChoice
+        from obfsfte.wires import SessionWire
+
         choices = [CoverChoice(self.catalogue.get(name)) for name in self.covers]
         return [SessionWire(choice, self.keys, self.seen, unix_time) for choice in choices]
 

@@ -31,13 +31,12 @@ from obfsfte.classic import (
     Release,
     find_release,
 )
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.errors import ConfigError
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
 
-DEFAULT_COVER = "websocket"
 DEFAULT_FORMAT = "manual-http"
 
 _CLASSIC_ARGUMENTS = ("format", "release", "key")

@@ -19,12 +19,12 @@ from obfsfte.bridge import (
     unix_time,
 )
 from obfsfte.bridge_line import BridgeLine
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.errors import ConfigError, NotOurs
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session_channel import CoverChoice, SessionClient
 from obfsfte.state import StateDirectory
-from obfsfte.wires import DEFAULT_COVER, SessionWire
+from obfsfte.wires import SessionWire
 
 CATALOGUE = Catalogue()
 FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"

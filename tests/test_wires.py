@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from obfsfte.channel import Channel, Opening
 from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, RELEASES, ClassicClient, ClassicKey
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.errors import ConfigError, NotOurs
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayFilter
 from obfsfte.session_channel import CoverChoice, SessionClient
 from obfsfte.wires import (
-    DEFAULT_COVER,
     DEFAULT_FORMAT,
     ClassicWire,
     SessionWire,

@@ -7,9 +7,9 @@ from twisted.python import usage
 from obfsfte.bridge import bridge_line
 from obfsfte.bridge_line import BridgeLine, parse_address
 from obfsfte.commands import options as shared
+from obfsfte.covers.catalogue import DEFAULT_COVER
 from obfsfte.own_covers import catalogue
 from obfsfte.state import StateDirectory
-from obfsfte.wires import DEFAULT_COVER
 
 
 class Options(shared.Options):

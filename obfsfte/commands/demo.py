@@ -29,13 +29,13 @@ from twisted.python.failure import Failure
 
 from obfsfte.channel import PassThrough
 from obfsfte.commands import options as shared
+from obfsfte.covers.catalogue import DEFAULT_COVER
 from obfsfte.errors import ConfigError
 from obfsfte.state import StateDirectory
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.wires import DEFAULT_COVER
 
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _BLOCK = secrets.token_bytes(1 << 20)

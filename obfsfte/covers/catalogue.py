@@ -1,8 +1,8 @@
 """Definitions by name: the built-in ones, which are the *.toml files beside this module, and
 an operator's own.
 
-Definitions are loaded when they are asked for: compiling a language takes time,
-and a process needs one or two of them.
+Definitions are loaded when they are asked for, and so is the code for them: compiling a
+language takes time, a process needs one or two of them, and tor wants an answer first.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from obfsfte.covers.cover import Definition
-from obfsfte.covers.stream_definition import StreamDefinition
-from obfsfte.covers.table import Table
-from obfsfte.covers.websocket_definition import WebSocketDefinition
 from obfsfte.errors import ConfigError
 
-#: For each kind: what makes a definition from its table, its name and its description.
-KINDS: Mapping[str, Callable[[Table, str, str], Definition]] = {
-    StreamDefinition.kind: StreamDefinition.load,
-    WebSocketDefinition.kind: WebSocketDefinition.load,
-}
+if TYPE_CHECKING:
+    from obfsfte.covers.table import Table
+
+DEFAULT_COVER = "websocket"
 
 _SUFFIX = ".toml"
+
+
+def _kinds() -> Mapping[str, Callable[[Table, str, str], Definition]]:
+    """For each kind: what makes a definition from its table, its name and its description."""
+    from obfsfte.covers.stream_definition import StreamDefinition
+    from obfsfte.covers.websocket_definition import WebSocketDefinition
+
+    return {each.kind: each.load for each in (StreamDefinition, WebSocketDefinition)}
 
 
 def load_definition(text: str, filename: str) -> Definition:
@@ -32,6 +37,8 @@ def load_definition(text: str, filename: str) -> Definition:
 
     Raises ConfigError, with file, key and reason, for the first fault.
     """
+    from obfsfte.covers.table import Table
+
     name = PurePath(filename).name.removesuffix(_SUFFIX)
     # The name goes into bridge lines, where much else would need quoting.
     if not filename.endswith(_SUFFIX) or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
@@ -40,13 +47,13 @@ def load_definition(text: str, filename: str) -> Definition:
             f"and '-', and ends in {_SUFFIX}"
         )
     table = Table.parse(text, filename)
-    kind = table.text("kind")
-    if kind not in KINDS:
-        raise table.fault("kind", f"must be one of: {', '.join(KINDS)}; not {kind!r}")
+    kinds, kind = _kinds(), table.text("kind")
+    if kind not in kinds:
+        raise table.fault("kind", f"must be one of: {', '.join(kinds)}; not {kind!r}")
     description = table.text("description")
     if not description.isprintable():
         raise table.fault("description", "must be a single line of printable characters")
-    definition = KINDS[kind](table, name, description)
+    definition = kinds[kind](table, name, description)
     table.finish()
     return definition
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
@@ -28,7 +28,6 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from obfsfte.bridge import SessionBridge
-from obfsfte.classic import DEFAULT_KEY, ClassicKey
 from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.own_covers import catalogue
@@ -40,7 +39,9 @@ from obfsfte.transport.context import Context
 from obfsfte.transport.extorport import ExtORPortEndpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.side import Side
-from obfsfte.wires import ClassicWire, served_releases
+
+if TYPE_CHECKING:
+    from obfsfte.wires import ClassicWire
 
 log = Logger()
 
@@ -90,8 +91,7 @@ class ManagedServer(ManagedProxy):
         covers = [cover for cover in options.get("cover", "").split(",") if cover]
         classic = []
         if _yes(options, "classic"):
-            releases = served_releases(options.get("release"), options.get("format"))
-            classic.append(ClassicWire(releases, _classic_key(options)))
+            classic.append(_classic_wire(options))
         elif useless := [key for key in _CLASSIC_OPTIONS if key in options]:
             raise ConfigError(f"option {useless[0]}= needs classic=1")
         fallback = None
@@ -147,11 +147,15 @@ class _LateFactory(Factory):
         return self._made.buildProtocol(addr)
 
 
-def _classic_key(options: Mapping[str, str]) -> ClassicKey:
+def _classic_wire(options: Mapping[str, str]) -> ClassicWire:
+    from obfsfte.classic import DEFAULT_KEY, ClassicKey
+    from obfsfte.wires import ClassicWire, served_releases
+
+    releases = served_releases(options.get("release"), options.get("format"))
     if "key" in options:
-        return ClassicKey.from_hex(options["key"])
+        return ClassicWire(releases, ClassicKey.from_hex(options["key"]))
     log.warn("classic=1 without key=: fteproxy's public key protects nothing")
-    return DEFAULT_KEY
+    return ClassicWire(releases, DEFAULT_KEY)
 
 
 def _yes(options: Mapping[str, str], key: str) -> bool:

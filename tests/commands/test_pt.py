@@ -120,13 +120,15 @@ def test_options() -> None:
 
 
 #: How the names of modules begin that only a connection needs, or only the other side.
+BY_NEITHER = (
+    *("obfsfte.classic", "obfsfte.covers.stream", "obfsfte.covers.websocket", "obfsfte.regular"),
+    *("obfsfte.session_channel", "obfsfte.transport.outbound_proxy", "obfsfte.wires", "h11"),
+)
 NOT_BY_A_CLIENT = (
-    *("obfsfte.classic", "obfsfte.covers", "obfsfte.regular", "obfsfte.session", "obfsfte.wires"),
-    *("obfsfte.managed.server", "obfsfte.state", "obfsfte.transport.outbound_proxy", "h11"),
+    *("obfsfte.covers", "obfsfte.managed.server", "obfsfte.session", "obfsfte.state"),
+    *BY_NEITHER,
 )
-NOT_BY_A_SERVER = (
-    *("obfsfte.managed.client", "obfsfte.transport.outbound_proxy", "obfsfte.transport.socks"),
-)
+NOT_BY_A_SERVER = ("obfsfte.managed.client", "obfsfte.transport.socks", *BY_NEITHER)
 
 
 @pytest.mark.e2e

@@ -14,14 +14,14 @@ from twisted.logger import LogLevel, capturedLogs
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.channel import Channel
-from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.managed.server import ManagedServer
 from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.pyptlib.server_config import ServerConfig
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.state import StateDirectory
 from obfsfte.transport.side import Side
-from obfsfte.wires import DEFAULT_COVER, client_wire
+from obfsfte.wires import client_wire
 
 from ..transport.fakes import FakeTransport, lose
 from .reactor import FIRST_PORT, Reactor
