@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 
 class Handler(Protocol):
@@ -93,6 +93,10 @@ class Side(TwistedProtocol):
         if set_no_delay is not None:
             set_no_delay(True)
             self.transport.setTcpKeepAlive(True)
+        # A client endpoint's wrapper shows only one of our interfaces, the wrong one for TCP.
+        wrapper = getattr(self.transport, "protocol", None)
+        if IHandshakeListener.providedBy(wrapper) and not INegotiated.providedBy(self.transport):
+            alsoProvides(wrapper, IHalfCloseableProtocol)
 
     def dataReceived(self, data: bytes) -> None:
         if self._held is None:

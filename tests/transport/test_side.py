@@ -1,0 +1,33 @@
+"""A side of a connection, as Twisted's own endpoints and transports treat it."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.testing import MemoryReactorClock
+
+from obfsfte.transport.connections import Connections
+from obfsfte.transport.context import Context
+from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.dial import connect_side
+from obfsfte.transport.side import Side
+
+from .fakes import FakeTransport
+
+
+@pytest.mark.parametrize("endpoint_type", [TCP4ClientEndpoint, HostnameEndpoint])
+def test_an_endpoint_leaves_a_side_its_half_close(endpoint_type: type) -> None:
+    """TCP asks the object that it knows as its protocol, which is the endpoint's wrapper."""
+    reactor = MemoryReactorClock()
+    context = Context(Deadlines(reactor), Connections())
+    side = Side()
+    Deferred.fromCoroutine(connect_side(endpoint_type(reactor, "127.0.0.1", 80), side, context))
+    reactor.advance(0)
+    _host, _port, factory, _timeout, _bind = reactor.tcpClients[0]
+    transport = FakeTransport()
+    transport.protocol = factory.buildProtocol(None)
+    transport.protocol.makeConnection(transport)
+    assert side.transport is transport
+    assert IHalfCloseableProtocol.providedBy(transport.protocol)
