@@ -53,10 +53,14 @@ def hang_up(connection: socket, _certificate: Path) -> None:
 
 
 def show_certificate(connection: socket, certificate: Path) -> None:
+    with pytest.raises((ssl.SSLError, OSError)):
+        server_context(certificate).wrap_socket(connection, server_side=True).recv(1)
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    with pytest.raises((ssl.SSLError, OSError)):
-        context.wrap_socket(connection, server_side=True).recv(1)
+    return context
 
 
 @contextmanager
@@ -93,6 +97,19 @@ def test_tls_that_cannot_be_set_up_is_one_line(
             process.wait_for_output("no connection to the bridge: TLS failed .*\n")
             assert reason in process.stderr
             assert len(process.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("kind", ["tls", "ssl"])
+def test_tls_that_is_set_up(kind: str, certificate: Path) -> None:
+    trust = f":trustRoots={certificate}/trust" if kind == "tls" else ""
+    with (
+        Target() as bridge,
+        client(f"{kind}:localhost:{bridge.port}{trust}") as process,
+        connect(process.port),
+        bridge.accept() as connection,
+        server_context(certificate).wrap_socket(connection, server_side=True) as wire,
+    ):
+        assert wire.recv(5) == b"GET /"
 
 
 def test_tls_that_is_never_answered_has_a_limit() -> None:
