@@ -49,9 +49,14 @@ def _begin(observers: list[ILogObserver]) -> None:
     globalLogBeginner.beginLoggingTo(filtered, redirectStandardIO=False)
 
 
+def _as_text(event: LogEvent) -> str | None:
+    # Where a transport runs into a bug, Twisted says whose it is: the peer's address.
+    return formatEventAsClassicLogText({**event, "log_system": None})
+
+
 def log_to(stream: IO[Any]) -> None:
     """Send log lines to `stream`; each is one line but for the traceback of a bug."""
-    _begin([FileLogObserver(stream, formatEventAsClassicLogText)])
+    _begin([FileLogObserver(stream, _as_text)])
 
 
 def log_to_tor(
@@ -60,7 +65,7 @@ def log_to_tor(
     """Send log lines to tor, and to a file as well if `path` is given. Raises ConfigError."""
     observers: list[ILogObserver] = [TorLogObserver(plugin)]
     if path is not None:
-        observers.append(FileLogObserver(_open_private(path), formatEventAsClassicLogText))
+        observers.append(FileLogObserver(_open_private(path), _as_text))
     _begin(observers)
 
 

@@ -63,6 +63,13 @@ def test_of_the_libraries_only_what_went_wrong(logging: Logging) -> None:
     assert logging.said() == ['LOG SEVERITY=warning MESSAGE="something odd"']
 
 
+def test_the_log_of_a_bug_does_not_say_whose_connection_it_was(logging: Logging) -> None:
+    stream = io.StringIO()
+    logs.log_to(stream)
+    logging.library.critical("a bug", log_system="_Accepted,0,192.0.2.1")
+    assert stream.getvalue().endswith("[twisted.internet.protocol#critical] a bug\n")
+
+
 def test_what_was_logged_before_is_told_too(logging: Logging) -> None:
     logging.ours.warn("early")
     logs.log_to_tor(logging.plugin)
