@@ -183,14 +183,15 @@ def test_sigterm_ends_a_server_at_once(client: Managed, bridge: Bridge) -> None:
         assert is_reset(service)
 
 
-def test_every_way_to_end_at_once(client: Managed) -> None:
-    client.launched()
-    client.signal(signal.SIGINT)
-    client.signal(signal.SIGTERM)
-    client.close_stdin()
-    assert client.wait() == 0
-    assert client.logged()[1:] == []
-    assert client.stderr == ""
+def test_every_way_to_end_at_once(client: Managed, bridge: Bridge) -> None:
+    application, service = tunnel(client.port(), bridge)
+    with application, service:
+        client.signal(signal.SIGINT)
+        client.signal(signal.SIGTERM)
+        client.close_stdin()
+        assert client.wait() == 0
+        assert client.logged()[1:] == []
+        assert client.stderr == ""
 
 
 @over_both_commands
