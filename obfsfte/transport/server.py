@@ -9,9 +9,9 @@ own answers and timeouts, and the time to reach it is hidden in that of the visi
 bytes. If the site answers or hangs up before it is decided, he is a stranger.
 
 A client's connection to the site is closed again, without a byte on it: a hello fits into
-one segment. One that was cut in pieces on the way has `PIECES_SECONDS` to be whole before
-the site hears the first. That is all that a bridge may wait where the site would not, and
-it is less than a network's own jitter: whoever waits longer can be told by that.
+one segment. One that was cut in pieces on the way competes with the site's answer to the
+first, as it has to: a bridge that waits where the site would not can be told by that. A
+site of the web waits as well for the rest of a request, so an HTTP opening may come slowly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,9 +33,6 @@ from obfsfte.transport.relay import Relay, Splice
 from obfsfte.transport.side import Side
 
 log = Logger()
-
-#: How long the fallback site does not hear a visitor who may still prove a client.
-PIECES_SECONDS = 0.01
 
 
 @attrs.frozen
@@ -168,7 +165,7 @@ class FallbackVisit:
     """The fallback site's side of a connection before the gate has decided.
 
     `reached` fires when the site is connected. `said` is what it sent so far; `hear` gives
-    it what the visitor said, a moment later.
+    it what the visitor said.
     """
 
     def __init__(self, on_event: Callable[[], None], context: Context) -> None:
@@ -177,7 +174,6 @@ class FallbackVisit:
         self.reached: Deferred[None] = Deferred()
         self._context = context
         self._unheard: list[bytes] = []
-        self._waiting: IDelayedCall | None = None
         self._on_event = on_event
         self._ended = False
 
@@ -185,21 +181,12 @@ class FallbackVisit:
         self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
 
     def hear(self, data: bytes) -> None:
-        """Pass it on, once its moment is over and the site is reached."""
+        """Pass it on, once the site is reached."""
         self._unheard.append(data)
-        if self._waiting is None:
-            clock = self._context.deadlines.clock
-            self._waiting = clock.callLater(PIECES_SECONDS, self._pass_on)
-
-    def _pass_on(self) -> None:
-        self._waiting = None
         self.reached.addCallback(lambda _: self.side.write_all(self.take_unheard()))
 
     def take_unheard(self) -> list[bytes]:
         """What the visitor said and the site has not heard; whoever takes it passes it on."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
         unheard, self._unheard = self._unheard, []
         return unheard
 

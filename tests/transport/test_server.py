@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.server import PIECES_SECONDS, Site, TunnelServerFactory
+from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.side import Side
 
 from .fakes import FakeEndpoint, FakeTransport, connected, lose
@@ -117,13 +117,12 @@ def test_a_fallback_still_being_reached_is_given_up_for_a_client() -> None:
     assert server.fallback.cancelled == 1
 
 
-def test_the_site_soon_hears_an_undecided_visitor_and_may_answer() -> None:
+def test_the_site_hears_an_undecided_visitor_at_once_and_may_answer() -> None:
     """A site that refuses half of what could be a hello does so without waiting; so must we."""
     server = Server(fallback=True)
     assert server.fallback is not None
     site_side, site = server.fallback.accept()
     server.wire_side.dataReceived(b"ses")
-    server.clock.advance(PIECES_SECONDS)
     assert site.value() == b"ses"
     site_side.dataReceived(b"400")
     site_side.readConnectionLost()
@@ -138,26 +137,11 @@ def test_an_undecided_visitor_before_the_site_is_reached() -> None:
     server = Server(fallback=True)
     assert server.fallback is not None
     server.wire_side.dataReceived(b"se")
-    server.clock.advance(PIECES_SECONDS)
     server.wire_side.dataReceived(b"s")
     _, site = server.fallback.accept()
-    server.clock.advance(PIECES_SECONDS)
     assert site.value() == b"ses"
     server.wire_side.dataReceived(b"t")
     assert site.value() == b"sest"
-
-
-def test_a_client_in_pieces_is_let_in_unheard() -> None:
-    server = Server(fallback=True)
-    assert server.fallback is not None
-    _, site = server.fallback.accept()
-    for piece in (b"ses", b"ame", b"\n+one\n"):
-        server.wire_side.dataReceived(piece)
-        server.clock.advance(PIECES_SECONDS / 4)
-    assert site.value() == b""
-    assert site.disconnecting
-    _, target = server.target.accept()
-    assert target.value() == b"one"
 
 
 def test_a_client_in_slow_pieces_is_let_in_while_the_site_is_silent() -> None:
