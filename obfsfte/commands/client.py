@@ -9,7 +9,7 @@ from twisted.python import usage
 from obfsfte import service
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
-from obfsfte.classic import DEFAULT_RELEASE, find_release
+from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, find_release
 from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
 from obfsfte.logs import log_to
@@ -82,6 +82,8 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
     if line is not None:
+        # A line without either asks for the classic wire with the key that everybody has.
+        key = None if {"cert", "key"} & line.arguments.keys() else DEFAULT_KEY
         open_channel = client_wire(line.arguments, catalogue(options["cover-files"]), unix_time)
         connect = service.bridge_endpoint(reactor, line)
     else:
@@ -96,7 +98,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         open_channel=open_channel,
         timeouts=Timeouts(connect=options["connect-timeout"], idle=options["idle-timeout"]),
     )
-    if line is None:
+    if key is not None:
         key_file.warn_if_public(key)
     return tunnel
 

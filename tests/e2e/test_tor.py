@@ -53,9 +53,7 @@ def pair(network: TorNetwork) -> Pair:
 
     @functools.cache
     def start(transport: Transport) -> tuple[Bridge, Tor]:
-        name = Path(transport.command.split()[0]).name + (
-            "" if not os.environ.get("X") else transport.command[-4:]
-        )
+        name = Path(transport.command.split()[0]).name
         bridge = add_bridge(network, f"bridge-{name}", transport)
         client = add_client(network, f"client-{name}", bridge)
         client.wait_for_bootstrap()

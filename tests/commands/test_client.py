@@ -1,0 +1,31 @@
+"""`obfsfte client`: which bridge lines deserve a warning."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
+
+from obfsfte.commands import client
+
+CERT = "cert=" + "CQ" + "A" * 84
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["--bridge", "fte 192.0.2.1:80"], True),
+        (["--bridge", "fte 192.0.2.1:80 format=hex"], True),
+        (["--bridge", "fte 192.0.2.1:80 key=" + "ab" * 32], False),
+        (["--bridge", f"fte 192.0.2.1:80 cover=hex {CERT}"], False),
+        (["--classic", "--connect", "tcp:192.0.2.1:80"], True),
+    ],
+)
+def test_the_public_key_is_warned_of_however_it_was_chosen(
+    arguments: list[str], warned: bool
+) -> None:
+    options = client.Options()
+    options.parseOptions(arguments)
+    with capturedLogs() as events:
+        client.make_service(MemoryReactorClock(), options)
+    assert [event["log_level"].name for event in events] == ["warn"] * warned
