@@ -74,6 +74,7 @@ class PidFile:
                 if _locked(stream):
                     path.unlink(missing_ok=True)
                     continue
-                os.kill(int(stream.read()), signal.SIGINT)
-                stopped += 1
+                if number := stream.read().strip():  # else it is just about to write it
+                    os.kill(int(number), signal.SIGINT)
+                    stopped += 1
         return stopped
