@@ -90,7 +90,10 @@ class TunnelService(Service):
         self._port: IListeningPort | None = None
 
     async def listen(self) -> IListeningPort:
-        """Start to listen; `startService` does the same for twistd. Raises ListenError."""
+        """Start to listen; `startService` does the same for twistd.
+
+        Raises ListenError, or the ConfigError of `on_listening`.
+        """
         try:
             port = await self._endpoint.listen(self._factory)
             if not IListeningPort.providedBy(port):  # stdio:

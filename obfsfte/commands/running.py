@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from obfsfte.errors import ConfigError
 from obfsfte.service import ListenError, TunnelService
 
 
@@ -26,9 +27,9 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
             with contextlib.suppress(OSError):  # nobody may be there to read it
                 print(ready, flush=True)
 
-    def cannot_listen(failure: Failure) -> None:
+    def cannot_serve(failure: Failure) -> None:
         nonlocal status
-        failure.trap(ListenError)
+        failure.trap(ListenError, ConfigError)
         print(f"obfsfte: {failure.value}", file=sys.stderr)
         status = 1
         reactor.stop()
@@ -44,7 +45,7 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
     def start() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        Deferred.fromCoroutine(service.listen()).addCallbacks(listening, cannot_listen)
+        Deferred.fromCoroutine(service.listen()).addCallbacks(listening, cannot_serve)
 
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,10 @@ from signal import SIGKILL
 import pytest
 
 from tests.e2e.halves import (
+    COMMAND,
     LISTEN,
     Half,
+    Process,
     Target,
     Tunnel,
     assert_ends,
@@ -23,7 +24,6 @@ from tests.e2e.halves import (
     receive_to_end,
     reset,
 )
-from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -98,6 +98,17 @@ def test_keys_stay_the_same_over_restarts(tmp_path: Path) -> None:
         assert len(lines) == 1
 
 
+def test_a_bridge_line_that_cannot_be_written_ends_the_server_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state" / "bridgeline.txt").mkdir(parents=True)
+    (tmp_path / "state").chmod(0o700)
+    options = ("--state", tmp_path / "state", "--listen", LISTEN, "--cover", "hex")
+    with Process(COMMAND, "server", *options) as process:
+        assert process.wait() == 1
+        (line,) = [each for each in process.stderr.splitlines() if each.startswith("obfsfte: ")]
+        assert "state" in line
+        assert "Traceback" not in process.stderr
+
+
 def test_a_client_of_another_bridge_gets_nothing_but_a_cut(tmp_path: Path) -> None:
     state, other_state = tmp_path / "state", tmp_path / "other"
     with Target() as target, server(target, state) as bridge:
@@ -145,23 +156,6 @@ def test_a_cover_of_ones_own(tmp_path: Path) -> None:
         Tunnel(client.port, target).open() as (one, other),
     ):
         exchange(one, other, 20_000)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with key.pem, cert.pem, and trust/ that has the certificate alone."""
-    directory = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [tool("openssl"), "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
-        + ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost"]
-        + ["-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
-        check=True,
-        capture_output=True,
-    )
-    (directory / "trust").mkdir()
-    (directory / "trust" / "ca.pem").write_bytes((directory / "cert.pem").read_bytes())
-    return directory
 
 
 @pytest.mark.parametrize("wire", ["session", "classic"])

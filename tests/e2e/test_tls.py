@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,26 +19,8 @@ from tests.e2e.halves import (
     half,
     receive,
 )
-from tests.e2e.tools import tool
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with key.pem, cert.pem of localhost, and trust/ that has that alone."""
-    directory = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [tool("openssl"), "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
-        + ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost"]
-        + ["-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
-        check=True,
-        capture_output=True,
-    )
-    (directory / "trust").mkdir()
-    shutil.copy(directory / "cert.pem", directory / "trust")
-    return directory
 
 
 def answer_without_tls(connection: socket, _certificate: Path) -> None:
