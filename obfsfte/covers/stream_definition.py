@@ -138,13 +138,7 @@ def _load_direction(table: Table) -> Direction:
     text = table.text("pattern")
     lengths = table.whole_numbers("lengths")
     table.finish()
-    if not 1 <= len(lengths) <= MAX_LENGTHS:
-        raise table.fault("lengths", f"needs 1 to {MAX_LENGTHS} lengths, not {len(lengths)}")
-    for length in lengths:
-        if not 1 <= length <= MAX_LENGTH:
-            raise table.fault("lengths", f"{length} is not from 1 to {MAX_LENGTH}")
-        if lengths.count(length) > 1:
-            raise table.fault("lengths", f"{length} is there twice")
+    table.check_lengths(lengths, 1, MAX_LENGTHS, MAX_LENGTH)
     try:
         pattern = Pattern(text)
     except PatternError as error:

@@ -58,6 +58,16 @@ class Table:
             raise self.fault(key, f"must be a list of whole numbers, not {value!r}")
         return value
 
+    def check_lengths(self, lengths: list[int], least: int, most: int, longest: int) -> None:
+        """Refuse `lengths` but `least` to `most` different ones, each up to `longest`."""
+        if not least <= len(lengths) <= most:
+            raise self.fault("lengths", f"needs {least} to {most} lengths, not {len(lengths)}")
+        for length in lengths:
+            if not 1 <= length <= longest:
+                raise self.fault("lengths", f"{length} is not from 1 to {longest}")
+            if lengths.count(length) > 1:
+                raise self.fault("lengths", f"{length} is there twice")
+
     def table(self, key: str) -> Table:
         """A table below this one."""
         value = self._get(key)

@@ -231,13 +231,7 @@ def _load_languages(
     """A pattern, and its languages, shortest first."""
     text = table.text("pattern")
     lengths = table.whole_numbers("lengths")
-    if not least <= len(lengths) <= MAX_LENGTHS:
-        raise table.fault("lengths", f"needs {least} to {MAX_LENGTHS} lengths, not {len(lengths)}")
-    for length in lengths:
-        if not 1 <= length <= MAX_LENGTH:
-            raise table.fault("lengths", f"{length} is not from 1 to {MAX_LENGTH}")
-        if lengths.count(length) > 1:
-            raise table.fault("lengths", f"{length} is there twice")
+    table.check_lengths(lengths, least, MAX_LENGTHS, MAX_LENGTH)
     try:
         pattern = Pattern(text)
         languages = [Language(pattern, length) for length in sorted(lengths)]

@@ -79,20 +79,24 @@ def test_connecting_has_a_limit() -> None:
     assert len(client.context.connections) == 0
 
 
+def fail_handshake(client: Client, wire_side: Side, how: str) -> None:
+    match how:
+        case "silence":
+            client.clock.pump([1.0] * 22)
+        case "garbage":
+            wire_side.dataReceived(b"HTTP/1.1 400 Bad Request\n")
+        case "fin":
+            wire_side.readConnectionLost()
+        case "reset":
+            lose(wire_side)
+
+
 @pytest.mark.parametrize("how", ["silence", "garbage", "fin", "reset"])
 def test_a_handshake_that_fails_cuts_both(how: str) -> None:
     client = Client(ready=False)
     wire_side, wire = client.endpoint.accept()
     with capturedLogs() as events:
-        match how:
-            case "silence":
-                client.clock.pump([1.0] * 22)
-            case "garbage":
-                wire_side.dataReceived(b"HTTP/1.1 400 Bad Request\n")
-            case "fin":
-                wire_side.readConnectionLost()
-            case "reset":
-                lose(wire_side)
+        fail_handshake(client, wire_side, how)
     assert client.plain.aborted
     assert wire.aborted or how == "reset"
     assert len(events) == 1
@@ -106,15 +110,7 @@ def test_a_handshake_that_fails_says_what_may_be_wrong_and_what_time_it_is_here(
     client = Client(ready=False, now=1_800_000_000)
     wire_side, _ = client.endpoint.accept()
     with capturedLogs() as events:
-        match how:
-            case "silence":
-                client.clock.pump([1.0] * 22)
-            case "garbage":
-                wire_side.dataReceived(b"HTTP/1.1 400 Bad Request\n")
-            case "fin":
-                wire_side.readConnectionLost()
-            case "reset":
-                lose(wire_side)
+        fail_handshake(client, wire_side, how)
     (event,) = events
     assert "bridge line" in event["reason"]
     assert "clock, which says 2027-01-15 08:00 UTC" in event["reason"]
