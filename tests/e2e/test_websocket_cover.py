@@ -21,15 +21,13 @@ from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import LISTEN, Half, Process, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
-from tests.e2e.test_sessions import bridge_line, certificate, server
+from tests.e2e.test_sessions import bridge_line, server
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
 
 pytestmark = pytest.mark.e2e
 
 COVERS = ["websocket", "websocket-api"]
-
-__all__ = ["certificate"]  # a fixture
 
 
 @contextmanager
