@@ -1,7 +1,8 @@
 """The codec that a Twisted protocol holds: application bytes <-> wire bytes.
 
 A channel is sans-I/O, after h11 and wsproto: bytes go in, bytes come out, nothing
-blocks and nothing is read from a clock or a socket.
+blocks and nothing is read from a clock or a socket. One that must speak, or give up, after a
+while says so with an alarm (`obfsfte.alarm`).
 
 ```
               send(data) ------------------> data_to_send()
@@ -10,7 +11,8 @@ blocks and nothing is read from a clock or a socket.
 ```
 
 The caller's whole duty: pass every byte that arrives to `receive`, write what it
-returns to the application, and after *every* call write what `data_to_send` gives.
+returns to the application, and after *every* call write what `data_to_send` gives and see
+whether there is another `alarm`.
 On `WireError` the connection is aborted; nothing of the faulty message has been
 delivered. Feeding the same bytes split in any way gives the same result.
 
@@ -22,6 +24,8 @@ one of them turns into a channel or none is left.
 from __future__ import annotations
 
 from typing import Protocol
+
+from obfsfte.alarm import Alarm
 
 
 class Channel(Protocol):
@@ -40,6 +44,13 @@ class Channel(Protocol):
 
     #: By how many seconds the peer's clock is ahead of ours, on a wire that tells, once it has.
     clock_difference: int | None
+
+    @property
+    def alarm(self) -> Alarm | None:
+        """When to `wake` it, once it is `ready`; None: not at all."""
+
+    def wake(self) -> None:
+        """The alarm has rung. Raises WireError when the peer has been silent for too long."""
 
     def send(self, data: bytes) -> None:
         """Take application bytes to carry. Raises RuntimeError after `close`."""
@@ -80,10 +91,14 @@ class PassThrough:
     ready = True
     ends_with_fin = True
     clock_difference: int | None = None
+    alarm: Alarm | None = None
 
     def __init__(self) -> None:
         self._outgoing: list[bytes] = []
         self.peer_closed = False
+
+    def wake(self) -> None:
+        """Never: it has no alarm."""
 
     def send(self, data: bytes) -> None:
         self._outgoing.append(data)

@@ -17,6 +17,7 @@ from random import Random
 
 import attrs
 
+from obfsfte.alarm import Alarm
 from obfsfte.covers.cover import Cover, Definition
 from obfsfte.errors import NotOurs, Truncated
 from obfsfte.session.handshake import (
@@ -71,6 +72,15 @@ class SessionChannel:
         self._closed = False
         self._cover = cover
         self._outgoing: list[bytes] = []
+
+    @property
+    def alarm(self) -> Alarm | None:
+        """The cover's."""
+        return self._cover.alarm
+
+    def wake(self) -> None:
+        """The cover's alarm has rung."""
+        self._cover.wake()
 
     def _establish(self, session: Session) -> None:
         self._sealer = session.sealer

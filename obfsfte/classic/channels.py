@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from obfsfte.alarm import Alarm
 from obfsfte.classic.cells import CellCipher, CellDecoder, CellEncoder, Random
 from obfsfte.classic.keys import ClassicKey
 from obfsfte.classic.negotiation import Negotiation
@@ -21,6 +22,7 @@ class ClassicChannel:
     ready = True
     ends_with_fin = True
     clock_difference: int | None = None
+    alarm: Alarm | None = None
 
     def __init__(self, encoder: CellEncoder, decoder: CellDecoder) -> None:
         self.peer_closed = False
@@ -28,6 +30,9 @@ class ClassicChannel:
         self._decoder = decoder
         self._outgoing: list[bytes] = []
         self._closed = False
+
+    def wake(self) -> None:
+        """Never: it has no alarm."""
 
     def send(self, data: bytes) -> None:
         """Take application bytes to carry; none make no cell. RuntimeError after `close`."""

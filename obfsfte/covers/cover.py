@@ -27,6 +27,8 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Protocol
 
+from obfsfte.alarm import Alarm
+
 KEY_SIZE = 32  # bytes of each direction's key
 
 
@@ -40,6 +42,16 @@ class Cover(Protocol):
     @property
     def finished(self) -> bool:
         """Whether the peer said, in the cover's own terms, that no more records come or go."""
+
+    @property
+    def alarm(self) -> Alarm | None:
+        """When to `wake` it; None: not at all."""
+
+    def wake(self) -> None:
+        """The alarm has rung; there may be `data_to_send`.
+
+        Raises WireError when the peer has been silent for too long.
+        """
 
     def record_size(self, wanted: int) -> int:
         """Size in bytes of the record to `wrap` next, when `wanted` bytes would suit best.

@@ -20,6 +20,7 @@ from random import Random
 
 import attrs
 
+from obfsfte.alarm import Alarm
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.exemption import FIRST_SEGMENT
 from obfsfte.covers.schedule import schedule
@@ -47,6 +48,7 @@ class StreamCover:
     """One side of one connection (a `Cover`)."""
 
     finished = False  # only the records say where this wire ends
+    alarm: Alarm | None = None
 
     def __init__(self, sending: Schedule, receiving: Receiver, unsent: list[bytes]) -> None:
         self._sending = sending
@@ -69,6 +71,9 @@ class StreamCover:
 
     def unwrap(self, data: bytes) -> list[bytes]:
         return self._receiving.feed(data)
+
+    def wake(self) -> None:
+        """Never: it has no alarm."""
 
     def data_to_send(self) -> list[bytes]:
         unsent, self._unsent = self._unsent, []

@@ -22,6 +22,7 @@ from random import Random
 
 import attrs
 
+from obfsfte.alarm import Alarm
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.schedule import schedule
 from obfsfte.covers.websocket_frames import MASK_SIZE, MAX_MESSAGE, FrameReader, Opcode, frame
@@ -78,6 +79,8 @@ class WebSocketCover:
     `opening`: what a client still has to read before messages come; None at the server.
     """
 
+    alarm: Alarm | None = None
+
     def __init__(
         self,
         reader: FrameReader,
@@ -129,6 +132,9 @@ class WebSocketCover:
         if ping is not None and not self.finished:
             self._unsent += self._frame(Opcode.PONG, ping)
         return records
+
+    def wake(self) -> None:
+        """Never: it has no alarm."""
 
     def data_to_send(self) -> list[bytes]:
         unsent, self._unsent = self._unsent, []

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from obfsfte.alarm import Alarm
 from obfsfte.channel import Channel, PassThrough
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
@@ -40,13 +42,16 @@ class Relay:
     """One connection, from the moment that both transports are there."""
 
     __slots__ = (
+        "_alarm",
         "_channel",
+        "_clock",
         "_closing",
         "_connections",
         "_idle",
         "_idle_seconds",
         "_plain",
         "_plain_ended",
+        "_ringing",
         "_wire",
         "_wire_ended",
     )
@@ -58,6 +63,9 @@ class Relay:
         self._wire_ended = False  # the peer's stream is complete and passed on
         self._plain_ended = False  # the application's stream is complete and passed on
         self._closing = False  # both transports were told to close
+        self._clock = context.deadlines.clock
+        self._alarm: Alarm | None = None  # the channel's, as last seen
+        self._ringing: IDelayedCall | None = None  # the timer for it
         self._idle_seconds = context.timeouts.idle
         self._idle = context.deadlines.add(self._idle_seconds, self.abort)
         self._connections = context.connections
@@ -109,14 +117,14 @@ class Relay:
     def plain_received(self, data: bytes) -> None:
         self._idle.extend(self._idle_seconds)
         self._channel.send(data)
-        self._wire.write_all(self._channel.data_to_send())
+        self._after_call()
 
     def plain_read_ended(self) -> None:
         if self._plain_ended or self._closing:
             return
         self._plain_ended = True
         self._channel.close()
-        self._wire.write_all(self._channel.data_to_send())
+        self._after_call()
         self._wire.transport.unregisterProducer()
         if self._channel.ends_with_fin:
             self._wire.half_close()
@@ -124,7 +132,7 @@ class Relay:
 
     def abort(self) -> None:
         """End both sides at once, visibly cut short."""
-        self._closing = True
+        self._begin_to_close()
         for side in (self._wire, self._plain):
             if not side.is_lost:
                 side.abort()
@@ -140,7 +148,7 @@ class Relay:
         """One side is gone: a side that has got all of the other's stream may drain it."""
         if self._closing:
             return
-        self._closing = True
+        self._begin_to_close()
         for side, complete in ((self._wire, self._plain_ended), (self._plain, self._wire_ended)):
             if side.is_lost:
                 continue
@@ -150,8 +158,30 @@ class Relay:
                 side.flush()
                 side.abort()
 
-    def _after_receive(self) -> None:
+    def _after_call(self) -> None:
         self._wire.write_all(self._channel.data_to_send())
+        if self._channel.alarm is not self._alarm:
+            self._set_alarm(self._channel.alarm)
+
+    def _set_alarm(self, alarm: Alarm | None) -> None:
+        if self._ringing is not None:
+            self._ringing.cancel()
+            self._ringing = None
+        self._alarm = alarm
+        if alarm is not None and not self._closing:
+            self._ringing = self._clock.callLater(alarm.seconds, self._ring)
+
+    def _ring(self) -> None:
+        self._ringing = None
+        try:
+            self._channel.wake()
+        except WireError as error:
+            self._broken(error)
+            return
+        self._after_call()
+
+    def _after_receive(self) -> None:
+        self._after_call()
         if self._channel.peer_closed and not self._wire_ended:
             self._wire_ended = True
             self._plain.transport.unregisterProducer()
@@ -160,9 +190,13 @@ class Relay:
 
     def _close_if_both_ended(self) -> None:
         if self._wire_ended and self._plain_ended and not self._closing:
-            self._closing = True
+            self._begin_to_close()
             self._wire.close()
             self._plain.close()
+
+    def _begin_to_close(self) -> None:
+        self._closing = True
+        self._set_alarm(None)
 
     def _broken(self, error: WireError) -> None:
         log.info("connection cut: {reason}", reason=str(error))
@@ -177,11 +211,10 @@ class Splice(Relay):
     transport whose reading has ended, so it is looked at a few times after each such write.
     """
 
-    __slots__ = ("_clock",)
+    __slots__ = ()
 
     def __init__(self, wire: Side, plain: Side, context: Context) -> None:
         super().__init__(wire, PassThrough(), plain, context)
-        self._clock = context.deadlines.clock
 
     def wire_received(self, data: bytes) -> None:
         super().wire_received(data)

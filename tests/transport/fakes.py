@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from obfsfte.alarm import Alarm
 from obfsfte.errors import AuthenticationFailed, Truncated
 from obfsfte.transport.side import Side
 
@@ -99,17 +100,27 @@ class FakeEndpoint:
 
 
 class LineChannel:
-    """A channel whose wire is lines: `+text` carries text, `.` ends the stream."""
+    """A channel whose wire is lines: `+text` carries text, `.` ends the stream.
+
+    A test sets its `alarm`; when woken it says so, and fails if the test made it `impatient`.
+    """
 
     ends_with_fin = False
     clock_difference: int | None = None
 
     def __init__(self, ready: bool = True) -> None:
         self.ready = ready
+        self.alarm: Alarm | None = None
+        self.impatient = False
         self.peer_closed = False
         self._incoming = b""
         self._outgoing: list[bytes] = [] if ready else [b"hello\n"]
         self._closed = False
+
+    def wake(self) -> None:
+        if self.impatient:
+            raise Truncated("nothing has come")
+        self._outgoing.append(b"!\n")
 
     def send(self, data: bytes) -> None:
         assert self.ready

@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 
+from obfsfte.alarm import Alarm
 from obfsfte.channel import Channel, PassThrough
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
@@ -155,6 +156,55 @@ def test_a_reset_of_one_side_aborts_the_other(lost: str) -> None:
     lose(getattr(joined, lost))
     other = joined.plain if lost == "wire_side" else joined.wire
     assert other.aborted
+
+
+def alarmed(seconds: float) -> tuple[Joined, LineChannel]:
+    channel = LineChannel()
+    channel.alarm = Alarm(seconds)
+    return Joined(channel), channel
+
+
+def test_a_channel_is_woken_once_by_each_alarm() -> None:
+    joined, channel = alarmed(2.5)
+    joined.clock.advance(2.4)
+    joined.wire_side.dataReceived(b"+down\n")  # the same alarm: its time goes on
+    assert joined.wire.value() == b""
+    joined.clock.advance(0.1)
+    assert joined.wire.value() == b"!\n"
+    joined.clock.pump([2.5] * 4)
+    assert joined.wire.value() == b"!\n"
+    channel.alarm = Alarm(1.0)
+    joined.plain_side.dataReceived(b"up")
+    joined.clock.advance(1.0)
+    assert joined.wire.value() == b"!\n+up\n!\n"
+
+
+def test_another_alarm_or_none_takes_the_place_of_an_alarm() -> None:
+    joined, channel = alarmed(1.0)
+    joined.clock.advance(0.9)
+    channel.alarm = Alarm(1.0)
+    joined.wire_side.dataReceived(b"+down\n")
+    joined.clock.advance(0.9)
+    assert joined.wire.value() == b""
+    channel.alarm = None
+    joined.wire_side.dataReceived(b"+down\n")
+    joined.clock.advance(10)
+    assert joined.wire.value() == b""
+
+
+def test_a_channel_that_has_waited_for_too_long_cuts() -> None:
+    joined, channel = alarmed(1.0)
+    channel.impatient = True
+    joined.clock.advance(1.0)
+    assert joined.cut
+
+
+def test_no_alarm_rings_once_the_transports_close() -> None:
+    joined, _ = alarmed(1.0)
+    joined.relay.abort()
+    for side in (joined.wire_side, joined.plain_side):
+        lose(side)
+    assert joined.clock.getDelayedCalls() == []
 
 
 class LazyTransport(FakeTransport):
