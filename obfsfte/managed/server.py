@@ -27,6 +27,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from obfsfte._version import __version__
 from obfsfte.bridge import SessionBridge
 from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
@@ -78,6 +79,7 @@ class ManagedServer(ManagedProxy):
             raise
         self._tunnels.append(tunnel)
         self._plugin.reportMethodSuccess(name, (address.host, address.port), bridge.arguments)
+        self._plugin.reportVersion("obfsfte", __version__)
         self._reactor.callLater(0, factory.prepare)
 
     def _parse(

@@ -6,6 +6,7 @@
     CMETHODS DONE
     LOG SEVERITY=notice MESSAGE="..."               any time
     STATUS TRANSPORT=fte ADDRESS=192.0.2.1:443      any time
+    STATUS TYPE=version IMPLEMENTATION=... VERSION=...
 
 tor shows its user the reason in an ENV-ERROR only before VERSION and the reason in a
 PROXY-ERROR only after it, which both fit the specification, so that is the order here.
@@ -125,8 +126,16 @@ class TransportPlugin:
         for key in values:
             if not is_keyword(key):
                 raise ValueError(f"{key!r} cannot be the key of a status value")
-        facts = {"TRANSPORT": transport, **values}
-        self.emit("STATUS " + " ".join(f"{k}={status_value(v)}" for k, v in facts.items()))
+        self._emitStatus({"TRANSPORT": transport, **values})
+
+    def reportVersion(self, implementation: str, version: str) -> None:
+        """Tell tor which program this is: a bridge publishes it in its extra-info document.
+
+        :param str implementation: the program's name.
+        :param str version: of the program.
+        """
+        facts = {"TYPE": "version", "IMPLEMENTATION": implementation, "VERSION": version}
+        self._emitStatus(facts)
 
     def getDebugData(self) -> dict[str, object]:
         """:returns: our innards in no particular form, to look at and not to process."""
@@ -148,6 +157,9 @@ class TransportPlugin:
         else:
             stream.write(line)
         stream.flush()
+
+    def _emitStatus(self, facts: Mapping[str, str]) -> None:
+        self.emit("STATUS " + " ".join(f"{k}={status_value(v)}" for k, v in facts.items()))
 
     def _emitMethod(self, name: str, *fields: str) -> None:
         """Write a CMETHOD or SMETHOD line, whose fields blanks divide."""

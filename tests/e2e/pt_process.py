@@ -46,7 +46,8 @@ LINE = re.compile(
     | CMETHOD\ {_NAME}\ socks5\ {_PLACE} | CMETHOD-ERROR\ {_NAME}\ {_TEXT} | CMETHODS\ DONE
     | SMETHOD\ {_NAME}\ {_PLACE}(\ ARGS:{_ARG}={_ARG}(,{_ARG}={_ARG})*)?
     | SMETHOD-ERROR\ {_NAME}\ {_TEXT} | SMETHODS\ DONE
-    | LOG\ SEVERITY=(error|warning|notice|info|debug)\ MESSAGE={_C_STRING}""",
+    | LOG\ SEVERITY=(error|warning|notice|info|debug)\ MESSAGE={_C_STRING}
+    | STATUS\ TYPE=version\ IMPLEMENTATION=obfsfte\ VERSION=[!-~]+""",
     re.VERBOSE,
 )
 

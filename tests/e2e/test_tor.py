@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from obfsfte._version import __version__
 from tests.e2e.tornet import Tor, TorError, TorNetwork, zombies_of
 from tests.e2e.transports import BIN, Bridge, Fte, Obfs4, Transport, add_bridge, add_client
 from tests.e2e.waiting import LOOPBACK, free_port, wait_for
@@ -236,3 +237,4 @@ def test_extra_info_names_the_transport(network: TorNetwork, pair: Pair) -> None
     name, address, arguments = transport.groups(default="")
     line = f"{name} {address} {bridge.tor.fingerprint} {arguments.replace(',', ' ')}"
     assert line.split() == bridge.line().split()
+    assert f"transport-info version={__version__} implementation=obfsfte\n" in extra_info

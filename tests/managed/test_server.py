@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.logger import LogLevel, capturedLogs
 
+from obfsfte._version import __version__
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.channel import Channel
@@ -112,7 +113,8 @@ def test_listens_where_tor_says(
     server = Server(tmp_path, bind)
     assert server.reactor.listening == [place]
     assert server.told[1].split(" ARGS:")[0] == f"SMETHOD fte {reported}"
-    assert server.told[2:] == ["SMETHODS DONE"]
+    version = f"STATUS TYPE=version IMPLEMENTATION=obfsfte VERSION={__version__}"
+    assert server.told[2:] == [version, "SMETHODS DONE"]
 
 
 def test_tor_may_want_all_transports(tmp_path: Path) -> None:

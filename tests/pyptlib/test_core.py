@@ -127,11 +127,13 @@ def test_log_and_status(side: type[TransportPlugin], environment: dict[str, str]
     plugin.reportLog("warning", 'quote " backslash \\ newline \n ü')
     plugin.reportStatus("obfs4", {"ADDRESS": "198.51.100.123:1234", "CONNECT": "Success"})
     plugin.reportStatus("my fte", {"ERRSTR": "Connection refused"})
+    plugin.reportVersion("rot13 proxy", "1.0-rc.1")
     assert said(plugin) == [
         'LOG SEVERITY=debug MESSAGE="Connected to bridge A"',
         r'LOG SEVERITY=warning MESSAGE="quote \" backslash \\ newline \n \303\274"',
         "STATUS TRANSPORT=obfs4 ADDRESS=198.51.100.123:1234 CONNECT=Success",
         'STATUS TRANSPORT="my fte" ERRSTR="Connection refused"',
+        'STATUS TYPE=version IMPLEMENTATION="rot13 proxy" VERSION=1.0-rc.1',
     ]
 
 
@@ -161,8 +163,9 @@ def test_no_text_breaks_a_line(first: str, second: str) -> None:
     plugin.reportMethodError("fte", first)
     plugin.reportLog("info", second)
     plugin.reportStatus(first, {"K": second})
+    plugin.reportVersion(second, first)
     lines = said(plugin)
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert all(" " <= char <= "~" for line in lines for char in line)
     assert lines[1].startswith("CMETHOD-ERROR fte ")
     assert re.fullmatch(r'LOG SEVERITY=info MESSAGE="([^"\\]|\\.)*"', lines[2])
