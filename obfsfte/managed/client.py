@@ -73,7 +73,9 @@ class ManagedClient(ManagedProxy):
 
     def _requested(self, request: SocksRequest, phase: SocksPhase) -> None:
         bridge = Bridge(self._way_to(request.host, request.port), self._wire(request.arguments))
-        established = ClientConnection(phase.side, bridge, self._context).start(phase.succeed)
+        connection = ClientConnection(phase.side, bridge, self._context)
+        # Nobody says all that he has to say to a bridge before he knows that there is one.
+        established = connection.start(phase.succeed, half_closes=False)
         established.addErrback(self._not_established, phase)
 
     def _not_established(self, failure: Failure, phase: SocksPhase) -> None:

@@ -1,6 +1,6 @@
 """The client half: an application connects, its bytes leave in covertext.
 
-`ClientConnection` is the life of one connection: the application waits, unread, while
+`ClientConnection` is the life of one connection: the application waits, hardly read, while
 the bridge is dialled and the handshake done; then a relay joins the two.
 """
 
@@ -42,16 +42,19 @@ class ClientConnection:
         self._wire = Side(self)
         self._dialling: Deferred[None] | None = None
 
-    def start(self, before_relay: Callable[[], bytes] = bytes) -> Deferred[None]:
+    def start(
+        self, before_relay: Callable[[], bytes] = bytes, half_closes: bool = True
+    ) -> Deferred[None]:
         """Dial the bridge and relay.
 
         `before_relay` is called once the bridge answers, before anything is written to
-        the application; it returns application bytes that were read already. Fails with
+        the application; it returns application bytes that were read already. Unless the
+        application `half_closes`, its end of stream means that it has left. Fails with
         what `describe` can put in words; the plain side is then untouched, for the caller
         to answer on.
         """
         self._plain.handler = self
-        self._plain.hold()
+        self._plain.hold(None if half_closes else self.abort)
         self._context.connections.add(self)
         self._dialling = Deferred.fromCoroutine(self._dial(before_relay))
         return self._dialling
@@ -75,7 +78,7 @@ class ClientConnection:
             self._plain.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Both sides are silent in this phase: the plain one is paused."""
+        """Both sides are silent in this phase: the plain one is held."""
 
     def read_ended(self) -> None:
         pass

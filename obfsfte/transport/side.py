@@ -23,6 +23,9 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+#: What is kept of a peer who says more before we can listen; one read may exceed it.
+HELD_BYTES = 1 << 14
+
 
 class Handler(Protocol):
     """What a phase of a connection does with the events of one side."""
@@ -51,6 +54,8 @@ class Side(TwistedProtocol):
         self.was_reset = False
         self.has_read_ended = False
         self._held: list[Callable[[], None]] | None = None
+        self._room = 0  # bytes until a held side is read no more
+        self._on_end: Callable[[], None] | None = None
         self._securing: Deferred[None] | None = None
 
     def until_secure(self) -> Deferred[None]:
@@ -69,21 +74,24 @@ class Side(TwistedProtocol):
         if securing is not None:
             securing.callback(None)
 
-    def hold(self) -> None:
-        """Read no more until `release`.
+    def hold(self, on_end: Callable[[], None] | None = None) -> None:
+        """Keep what arrives for `release`, and read no further when that is `HELD_BYTES`.
 
-        A TLS transport still delivers what it had read before; that is kept for then.
+        A transport that is not read at all does not notice that the other end has left. A
+        reset is told to the handler at once. A FIN is kept, for it may be half of a close;
+        `on_end` is called for it where it cannot be.
         """
+        self._on_end = on_end
         if self._held is None:
             self._held = []
-            self.transport.pauseProducing()
+            self._room = HELD_BYTES
 
     def release(self) -> None:
         """Read on, if it was held; the handler there is now gets what was kept first."""
         if self._held is None:
             return
         held, self._held = self._held, None
-        if not self.is_lost:
+        if self._room <= 0 and not self.is_lost:
             self.transport.resumeProducing()
         for event in held:
             event()
@@ -101,15 +109,21 @@ class Side(TwistedProtocol):
     def dataReceived(self, data: bytes) -> None:
         if self._held is None:
             self.handler.data_received(data)
-        else:
-            self._held.append(partial(self.dataReceived, data))
+            return
+        self._held.append(partial(self.dataReceived, data))
+        if self._room > 0:
+            self._room -= len(data)
+            if self._room <= 0:
+                self.transport.pauseProducing()
 
     def readConnectionLost(self) -> None:
         if self._held is None:
             self.has_read_ended = True
             self.handler.read_ended()
-        else:
-            self._held.append(self.readConnectionLost)
+            return
+        self._held.append(self.readConnectionLost)
+        if self._on_end is not None:
+            self._on_end()
 
     def writeConnectionLost(self) -> None:
         """Our FIN is out; nothing follows from it here."""

@@ -17,6 +17,7 @@ from tests.e2e.halves import (
     Target,
     connect,
     exchange,
+    is_reset,
     receive,
     receive_to_end,
     reset,
@@ -294,6 +295,7 @@ def test_an_application_that_leaves_while_we_dial(
             with silent.accept() as wire:
                 assert receive(wire, 1)
                 leave(application)
+                assert is_reset(wire)  # long before the bridge, which is silent, is given up
     application, service = tunnel(port, bridge)
     with application, service:
         assert carries(application, service)

@@ -12,7 +12,7 @@ from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.side import Side
+from obfsfte.transport.side import HELD_BYTES, Side
 
 from .fakes import FakeEndpoint, FakeTransport, LineChannel, connected, lose
 
@@ -35,23 +35,42 @@ class Client:
         self.plain: FakeTransport = connected(side)
 
 
-def test_the_application_is_not_read_until_the_bridge_is_there() -> None:
+def test_the_application_waits_until_the_bridge_is_there() -> None:
     client = Client()
+    client.plain_side.dataReceived(b"hi")
+    _, wire = client.endpoint.accept()
+    client.plain_side.dataReceived(b"again")
+    assert wire.value() == b"+hi\n+again\n"
+
+
+def test_the_application_waits_until_the_handshake_is_done() -> None:
+    client = Client(ready=False)
+    wire_side, wire = client.endpoint.accept()
+    client.plain_side.dataReceived(b"hi")
+    assert wire.value() == b"hello\n"
+    wire_side.dataReceived(b"welcome\n+first\n")
+    assert wire.value() == b"hello\n+hi\n"
+    assert client.plain.value() == b"first"
+
+
+def test_an_application_that_says_much_before_is_not_read_to_the_end() -> None:
+    client = Client()
+    client.plain_side.dataReceived(bytes(HELD_BYTES - 1))
+    assert client.plain.producerState == "producing"
+    client.plain_side.dataReceived(b"x")
     assert client.plain.producerState == "paused"
     _, wire = client.endpoint.accept()
     assert client.plain.producerState == "producing"
-    client.plain_side.dataReceived(b"hi")
-    assert wire.value() == b"+hi\n"
+    assert wire.value() == b"+" + bytes(HELD_BYTES - 1) + b"\n+x\n"
 
 
-def test_the_application_is_not_read_until_the_handshake_is_done() -> None:
-    client = Client(ready=False)
-    wire_side, wire = client.endpoint.accept()
-    assert wire.value() == b"hello\n"
-    assert client.plain.producerState == "paused"
-    wire_side.dataReceived(b"welcome\n+first\n")
-    assert client.plain.producerState == "producing"
-    assert client.plain.value() == b"first"
+def test_an_application_may_end_its_stream_before_the_bridge_is_there() -> None:
+    client = Client()
+    client.plain_side.dataReceived(b"all")
+    client.plain_side.readConnectionLost()
+    assert client.endpoint.cancelled == 0
+    _, wire = client.endpoint.accept()
+    assert wire.value() == b"+all\n.\n"
 
 
 def test_a_refused_connection_cuts_the_application_with_one_line() -> None:
@@ -133,7 +152,7 @@ def test_clocks_that_disagree_are_worth_a_line(difference: int | None, says: str
     wire_side, _ = client.endpoint.accept()
     with capturedLogs() as events:
         wire_side.dataReceived(b"welcome\n")
-    assert client.plain.producerState == "producing"
+    assert len(client.context.connections) == 1
     lines = [formatEvent(event) for event in events]
     if says is None:
         assert lines == []
