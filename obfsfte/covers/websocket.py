@@ -16,7 +16,6 @@ opening beforehand is only how to find the hello.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from random import Random
 
@@ -24,53 +23,20 @@ import attrs
 
 from obfsfte.alarm import Alarm
 from obfsfte.covers.embedding import Embedding
+from obfsfte.covers.http_fields import tokens
 from obfsfte.covers.schedule import schedule
+from obfsfte.covers.sizes import Sizes
+from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
 from obfsfte.covers.websocket_frames import MASK_SIZE, MAX_MESSAGE, FrameReader, Opcode, frame
 from obfsfte.covers.websocket_opening import (
     RequestReader,
     ResponseReader,
     Upgrade,
     accept_for,
-    tokens,
 )
-from obfsfte.covers.websocket_templates import Carrier, Filled, Place
-from obfsfte.errors import NotOurs, WireError
+from obfsfte.errors import NotOurs
 
 _NORMAL_CLOSURE = (1000).to_bytes(2, "big")  # RFC 6455, section 7.4.1
-
-#: Steps of a drawn share.
-_SHARES = 1 << 16
-#: Up to so many bytes of padding go with a message of `_SMALL` bytes or less, fewer with a
-#: larger one, in inverse proportion; but at least one in 128 of its own size.
-_SMALL = 768
-_MOST_PADDING = 680
-
-#: Strings of one request that the session is asked about at most: each costs it a key agreement.
-_MAX_CANDIDATES = 8
-
-
-class Sizes:
-    """How large messages are: random, so that they do not show what they carry.
-
-    Without padding, Tor's cells of 514 bytes would be counted from outside. What an
-    application wrote at once is one message, as far as it can be, since cutting it would
-    cost time and show the same sum.
-    """
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self.renew()
-
-    def renew(self) -> None:
-        """Draw for the next message."""
-        self._share = self._random.randrange(_SHARES)
-
-    def size(self, wanted: int) -> int:
-        """Bytes of the next message's record, when `wanted` would suit best."""
-        most = max(_SMALL * _MOST_PADDING // max(wanted, _SMALL), wanted >> 7)
-        size = max(wanted, 1) + most * self._share // _SHARES
-        # A longer one is cut somewhere between 3/4 of the limit and the limit.
-        return min(size, MAX_MESSAGE - (MAX_MESSAGE // 4) * self._share // _SHARES)
 
 
 class WebSocketCover:
@@ -91,7 +57,7 @@ class WebSocketCover:
         self.finished = False
         self._reader = reader
         self._random = random
-        self._sizes = Sizes(random)
+        self._sizes = Sizes(random, MAX_MESSAGE)
         self._unsent = [head]
         self._opening = opening
         self._masks = opening is not None
@@ -178,8 +144,14 @@ class WebSocketGreeting:
             FrameReader(masked=False),
             self._random,
             request.render(string),
-            ResponseReader(request.key, request.head.template.protocols()),
+            ResponseReader(request.key, _offered(request.head.template)),
         )
+
+
+def _offered(template: Template) -> list[bytes]:
+    """The subprotocols that a request offers."""
+    name = "sec-websocket-protocol"
+    return tokens([(name.encode(), each.encode()) for each in template.values(name)], name.encode())
 
 
 def _draw(upstream: bytes) -> int:
@@ -252,20 +224,5 @@ class WebSocketOpening:
         return hellos
 
     def _hellos(self, upgrade: Upgrade) -> list[WebSocketHello]:
-        strings = [
-            (self._carriers[place.carrier], string)
-            for place in self._places
-            for string in place.strings(upgrade)
-        ]
-        hellos = []
-        for carrier, string in strings[:_MAX_CANDIDATES]:
-            for embedding in carrier.embeddings:
-                if embedding.language.length == len(string):
-                    with contextlib.suppress(WireError):
-                        record, place = embedding.extract(string)
-                        hellos.append(
-                            WebSocketHello(
-                                record, place, embedding, upgrade, self._response, self._random
-                            )
-                        )
-        return hellos
+        found = hellos_in(self._places, self._carriers, upgrade.target, upgrade.headers)
+        return [WebSocketHello(*each, upgrade, self._response, self._random) for each in found]

@@ -33,39 +33,24 @@ from typing import ClassVar
 import attrs
 
 from obfsfte.covers.cover import KEY_SIZE as COVER_KEY_SIZE
-from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
+from obfsfte.covers.template_tables import (
+    PARAMETERS,
+    SEED,
+    check_parameters,
+    check_template,
+    load_carriers,
+    load_fields,
+)
+from obfsfte.covers.templates import Carrier, Field, Filled, Place, Seeded, Template
 from obfsfte.covers.websocket import Request, WebSocketGreeting, WebSocketOpening
 from obfsfte.covers.websocket_frames import MAX_MESSAGE
 from obfsfte.covers.websocket_opening import KEY_SIZE
-from obfsfte.covers.websocket_templates import Carrier, Field, Filled, Place, Seeded, Template
-from obfsfte.errors import ConfigError, WireError
-from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
-from obfsfte.session.handshake import MIN_HELLO
+from obfsfte.errors import WireError
 from obfsfte.session.records import OVERHEAD
 
-#: With fewer lengths of the hello, one of them would be that of 10 % of first messages.
-MIN_CARRIER_LENGTHS = 12
-MAX_LENGTHS = 64
-MAX_LENGTH = 4096
 #: Bytes of a request at most: common servers take 8 KB, and an intermediary may add to it.
 MAX_REQUEST = 6144
-
-_VISIBLE = frozenset(range(0x21, 0x7F))
-#: What neither ends a cookie or a member of a query nor is changed by an intermediary.
-_CARRIER_BYTES = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$*+/:=%"
-)
-
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_PATH = re.compile(r"/[!-\"$->@-~]*")  # visible, without # and ?
-
-_SEED = "seed"
-_PARAMETERS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "host": (_HOST, "a host name, with :PORT if it is not 80"),
-    "path": (_PATH, "a path that begins with /, without blanks, ? and #"),
-    _SEED: (re.compile(r".*", re.S), "any text"),
-}
 
 
 @attrs.frozen
@@ -81,21 +66,13 @@ class WebSocketDefinition:
     #: Where requests have their hellos, sorted.
     places: Sequence[Place]
     kind: ClassVar[str] = "websocket"
-    parameters: ClassVar[frozenset[str]] = frozenset(_PARAMETERS)
+    parameters: ClassVar[frozenset[str]] = frozenset(PARAMETERS)
 
     @classmethod
     def load(cls, table: Table, name: str, description: str) -> WebSocketDefinition:
         """From the rest of a definition's table. Raises ConfigError."""
-        below = table.table("carriers")
-        carriers = {each: _load_carrier(below.table(each), each) for each in below.names()}
-        below = table.table("fields")
-        fields = {each: _load_field(below.table(each), each) for each in below.names()}
-        for each in ("host", "path"):
-            if each not in fields:
-                raise below.fault(each, "missing; the bridge line can replace it")
-        for each in ("key", "accept", *carriers):
-            if each in fields:
-                raise below.fault(each, "this name has another meaning in templates")
+        carriers = load_carriers(table)
+        fields = load_fields(table, ["key", "accept", *carriers])
         below = table.table("requests")
         requests, places = [], set()
         for each in below.names():
@@ -105,7 +82,7 @@ class WebSocketDefinition:
         below = table.table("responses")
         responses = [Template(each, below.text(each)) for each in below.names()]
         for response in responses:
-            _check_template(response, below, {"accept", *fields})
+            check_template(response, below, {"accept", *fields})
             if not re.match(r"HTTP/1\.1 101 [!-~]", response.text.lstrip()):
                 raise below.fault(response.name, "must begin with HTTP/1.1 101 Switching Protocols")
         for each, found in (("requests", requests), ("responses", responses)):
@@ -138,14 +115,14 @@ class WebSocketDefinition:
         return lines
 
     def fingerprint(self, parameters: Mapping[str, str]) -> bytes:
-        self._check(parameters)
+        check_parameters(self.name, parameters)
         # docs/covers.md shows this form. Templates are not in it: they follow the browsers of
         # the day, and clients and servers of different releases must understand each other.
         canonical = json.dumps(
             {
                 "kind": self.kind,
                 "carriers": {
-                    each.name: [each.pattern, _lengths(each)] for each in self.carriers.values()
+                    each.name: [each.pattern, each.lengths] for each in self.carriers.values()
                 },
                 "places": [[each.source, each.prefix, each.carrier] for each in self.places],
             },
@@ -155,14 +132,14 @@ class WebSocketDefinition:
         return hashlib.sha256(canonical.encode("ascii")).digest()
 
     def client(self, parameters: Mapping[str, str], random: Random) -> WebSocketGreeting:
-        self._check(parameters)
-        seeded = Seeded(parameters.get(_SEED, ""))
+        check_parameters(self.name, parameters)
+        seeded = Seeded(parameters.get(SEED, ""))
         request = seeded.choice("request", self.requests)
         return self._greeting(request, parameters, seeded, random)
 
     def opening(self, parameters: Mapping[str, str], random: Random) -> WebSocketOpening:
-        self._check(parameters)
-        seeded = Seeded(parameters.get(_SEED, ""))
+        check_parameters(self.name, parameters)
+        seeded = Seeded(parameters.get(SEED, ""))
         response = seeded.choice("response", self.responses)
         path = parameters["path"].encode("ascii") if "path" in parameters else None
         return self._opening(response, path, seeded, random)
@@ -176,7 +153,7 @@ class WebSocketDefinition:
     ) -> WebSocketGreeting:
         [carrier] = [each for each in template.placeholders if each in self.carriers]
         request = Request(
-            Filled(template, self._strings(template, seeded, random) | dict(parameters)),
+            Filled(template, template.strings(self.fields, seeded, random) | dict(parameters)),
             carrier,
             random.choice(self.carriers[carrier].embeddings),
             base64.b64encode(random.randbytes(KEY_SIZE)),
@@ -186,21 +163,8 @@ class WebSocketDefinition:
     def _opening(
         self, template: Template, path: bytes | None, seeded: Seeded, random: Random
     ) -> WebSocketOpening:
-        response = Filled(template, self._strings(template, seeded, random))
+        response = Filled(template, template.strings(self.fields, seeded, random))
         return WebSocketOpening(self.places, self.carriers, response, path, random)
-
-    def _strings(self, template: Template, seeded: Seeded, random: Random) -> dict[str, str]:
-        names = [name for name in template.placeholders if name in self.fields]
-        return {name: self.fields[name].value(seeded, random) for name in names}
-
-    def _check(self, parameters: Mapping[str, str]) -> None:
-        for key, value in parameters.items():
-            if key not in _PARAMETERS:
-                known = ", ".join(f"{each}=" for each in _PARAMETERS)
-                raise ConfigError(f"{key}=: the cover {self.name} does not know it, only {known}")
-            pattern, meaning = _PARAMETERS[key]
-            if not pattern.fullmatch(value):
-                raise ConfigError(f"{key}={value}: must be {meaning}")
 
     def _try(self, table: Table) -> None:
         """Open a WebSocket with each request, and answer it with each response."""
@@ -221,57 +185,6 @@ class WebSocketDefinition:
                     ) from None
 
 
-def _lengths(carrier: Carrier) -> list[int]:
-    return [embedding.language.length for embedding in carrier.embeddings]
-
-
-def _load_languages(
-    table: Table, least: int, allowed: frozenset[int]
-) -> tuple[str, list[Language]]:
-    """A pattern, and its languages, shortest first."""
-    text = table.text("pattern")
-    lengths = table.whole_numbers("lengths")
-    table.check_lengths(lengths, least, MAX_LENGTHS, MAX_LENGTH)
-    try:
-        pattern = Pattern(text)
-        languages = [Language(pattern, length) for length in sorted(lengths)]
-    except EmptyLanguage as error:
-        raise table.fault("lengths", str(error)) from None
-    except PatternError as error:
-        raise table.fault("pattern", str(error)) from None
-    used = 0  # a set of bytes: bit b for byte b
-    for moves in pattern.automaton.moves:
-        for byte_set, _ in moves:
-            used |= byte_set
-    for byte in range(256):
-        if used >> byte & 1 and byte not in allowed:
-            raise table.fault("pattern", f"{chr(byte)!r} cannot be used here")
-    return text, languages
-
-
-def _load_carrier(table: Table, name: str) -> Carrier:
-    text, languages = _load_languages(table, MIN_CARRIER_LENGTHS, _CARRIER_BYTES)
-    table.finish()
-    embeddings = [Embedding(language) for language in languages]
-    for embedding in embeddings:
-        if embedding.size < MIN_HELLO:
-            raise table.fault(
-                "lengths",
-                f"{embedding.language.length} is too short: it must carry {MIN_HELLO} bytes, "
-                f"and carries {embedding.size}",
-            )
-    return Carrier(name, text, embeddings)
-
-
-def _load_field(table: Table, name: str) -> Field:
-    _, languages = _load_languages(table, 1, _VISIBLE)
-    per = table.text("per")
-    table.finish()
-    if per not in ("bridge", "connection"):
-        raise table.fault("per", f'must be "bridge" or "connection", not {per!r}')
-    return Field(name, languages, is_fixed=per == "bridge")
-
-
 def _check_request(
     template: Template,
     table: Table,
@@ -279,7 +192,7 @@ def _check_request(
     fields: Mapping[str, Field],
 ) -> Place:
     """Where the request has its hello. Raises ConfigError."""
-    names = _check_template(template, table, {"key", *carriers, *fields})
+    names = check_template(template, table, {"key", *carriers, *fields})
     if not re.match(r"GET \{path\}(\?[!-~]+)? HTTP/1\.1\n", template.text.lstrip()):
         raise table.fault(template.name, "must begin with GET {path} HTTP/1.1")
     found = [name for name in names if name in carriers]
@@ -291,7 +204,7 @@ def _check_request(
             "the query, of a cookie, or of another field",
         )
     longest = len(template.text) + sum(
-        max(_lengths(carriers[name])) if name in carriers else fields[name].longest
+        carriers[name].lengths[-1] if name in carriers else fields[name].longest
         for name in names
         if name != "key"
     )
@@ -300,17 +213,3 @@ def _check_request(
             template.name, f"has up to {longest} bytes, and servers may refuse over {MAX_REQUEST}"
         )
     return place
-
-
-def _check_template(template: Template, table: Table, known: set[str]) -> list[str]:
-    """The template's placeholders. Raises ConfigError."""
-    text = template.text
-    if not all(" " <= char <= "~" or char == "\n" for char in text) or "\n\n" in text.strip():
-        raise table.fault(template.name, "must be lines of printable ASCII, none of them empty")
-    names = template.placeholders
-    for name in names:
-        if name not in known:
-            raise table.fault(
-                template.name, f"{{{name}}} is not known; known here: {', '.join(sorted(known))}"
-            )
-    return names

@@ -19,41 +19,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import attrs
 import h11
 
+from obfsfte.covers.http_fields import MAX_HEAD, Headers, has_token, tokens, values
 from obfsfte.errors import NotOurs, WireError
 
-#: Bytes of a request's or a response's head at most, its blank line included.
-MAX_HEAD = 1 << 14
 KEY_SIZE = 16
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _METHOD = b"GET "
 
-Headers = Sequence[tuple[bytes, bytes]]
-
 
 def accept_for(key: bytes) -> bytes:
     """The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key."""
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-
-
-def values(headers: Headers, name: bytes) -> list[bytes]:
-    """The values of all fields of that lower-case name."""
-    return [value for each, value in headers if each == name]
-
-
-def tokens(headers: Headers, name: bytes) -> list[bytes]:
-    """The members of a field that is a list (RFC 9110, section 5.6.1)."""
-    members = b",".join(values(headers, name)).split(b",")
-    return [member.strip(b" \t") for member in members if member.strip(b" \t")]
-
-
-def _proposes(headers: Headers, name: bytes, token: bytes) -> bool:
-    return token in (each.lower() for each in tokens(headers, name))
 
 
 @attrs.frozen
@@ -105,8 +87,8 @@ def _check_request(request: h11.Request, headers: Headers) -> bytes:
     keys = values(headers, b"sec-websocket-key")
     if (
         request.http_version != b"1.1"
-        or not _proposes(headers, b"upgrade", b"websocket")
-        or not _proposes(headers, b"connection", b"upgrade")
+        or not has_token(headers, b"upgrade", b"websocket")
+        or not has_token(headers, b"connection", b"upgrade")
         or values(headers, b"sec-websocket-version") != [b"13"]
         or len(keys) != 1
     ):
@@ -167,8 +149,8 @@ class ResponseReader:
 
     def _check(self, headers: Headers) -> None:
         if (
-            not _proposes(headers, b"upgrade", b"websocket")
-            or not _proposes(headers, b"connection", b"upgrade")
+            not has_token(headers, b"upgrade", b"websocket")
+            or not has_token(headers, b"connection", b"upgrade")
             or values(headers, b"sec-websocket-accept") != [self._accept]
         ):
             raise WireError("the answer does not open the WebSocket that was asked for")

@@ -1,4 +1,4 @@
-"""What the opening of a WebSocket looks like: templates of requests and responses.
+"""What HTTP of ours looks like: templates of requests and responses.
 
 A template is the head of a message as it stands on the wire, one line per line, with the
 names of what varies in braces:
@@ -14,6 +14,7 @@ finds it by its *place*, whatever happened to the rest of the request on the way
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,8 @@ from typing import TypeVar
 import attrs
 
 from obfsfte.covers.embedding import Embedding
-from obfsfte.covers.websocket_opening import Upgrade, tokens, values
+from obfsfte.covers.http_fields import Headers, values
+from obfsfte.errors import WireError
 from obfsfte.regular import Language
 
 #: A placeholder in a template.
@@ -31,6 +33,9 @@ PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 #: The `source` of a place in the request's target; of others it is a field's name.
 QUERY = "query"
+
+#: Strings of one request that the session is asked about at most: each costs it a key agreement.
+_MAX_CANDIDATES = 8
 
 T = TypeVar("T")
 
@@ -81,6 +86,11 @@ class Carrier:
     pattern: str
     embeddings: Sequence[Embedding]
 
+    @property
+    def lengths(self) -> list[int]:
+        """Bytes of its strings, ascending."""
+        return [embedding.language.length for embedding in self.embeddings]
+
 
 @attrs.frozen(order=True)
 class Place:
@@ -94,23 +104,39 @@ class Place:
     prefix: str
     carrier: str
 
-    def strings(self, upgrade: Upgrade) -> Iterator[bytes]:
+    def strings(self, target: bytes, headers: Headers) -> Iterator[bytes]:
         """What a request has in this place."""
         prefix = self.prefix.encode("ascii")
-        for part in _parts(self.source, upgrade):
+        for part in _parts(self.source, target, headers):
             if part.startswith(prefix):
                 yield part[len(prefix) :]
 
 
-def _parts(source: str, upgrade: Upgrade) -> Iterator[bytes]:
+def _parts(source: str, target: bytes, headers: Headers) -> Iterator[bytes]:
     if source == QUERY:
-        yield from upgrade.target.partition(b"?")[2].split(b"&")
+        yield from target.partition(b"?")[2].split(b"&")
         return
-    for value in values(upgrade.headers, source.encode("ascii")):
+    for value in values(headers, source.encode("ascii")):
         if source == "cookie":
             yield from (part.strip(b" \t") for part in value.split(b";"))
         else:
             yield value
+
+
+def hellos_in(
+    places: Sequence[Place], carriers: Mapping[str, Carrier], target: bytes, headers: Headers
+) -> Iterator[tuple[bytes, int, Embedding]]:
+    """What may be hellos in a request: record, place in its language, and that language."""
+    strings = [
+        (carriers[place.carrier], string)
+        for place in places
+        for string in place.strings(target, headers)
+    ]
+    for carrier, string in strings[:_MAX_CANDIDATES]:
+        for embedding in carrier.embeddings:
+            if embedding.language.length == len(string):
+                with contextlib.suppress(WireError):
+                    yield *embedding.extract(string), embedding
 
 
 @attrs.frozen
@@ -125,13 +151,17 @@ class Template:
         """Their names, in order."""
         return PLACEHOLDER.findall(self.text)
 
-    def protocols(self) -> list[bytes]:
-        """The subprotocols that a request offers."""
-        fields = [
-            (name.lower().encode(), value.encode())
-            for name, _, value in (line.partition(":") for line in self.text.splitlines())
-        ]
-        return tokens(fields, b"sec-websocket-protocol")
+    def strings(
+        self, fields: Mapping[str, Field], seeded: Seeded, random: Random
+    ) -> dict[str, str]:
+        """A string for each placeholder that is one of the fields."""
+        names = [name for name in self.placeholders if name in fields]
+        return {name: fields[name].value(seeded, random) for name in names}
+
+    def values(self, name: str) -> list[str]:
+        """The values of all fields of that name, as they stand here."""
+        lines = (line.partition(":") for line in self.text.splitlines())
+        return [value.strip() for each, _, value in lines if each.lower() == name.lower()]
 
     def place_of(self, carrier: str) -> Place | None:
         """Where this request has a carrier's placeholder; None where no server would find it."""

@@ -1,0 +1,26 @@
+"""The fields of an HTTP head, as h11 gives them: names in lower case, each with its value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: Bytes of a request's or a response's head at most, its blank line included.
+MAX_HEAD = 1 << 14
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def values(headers: Headers, name: bytes) -> list[bytes]:
+    """The values of all fields of that lower-case name."""
+    return [value for each, value in headers if each == name]
+
+
+def tokens(headers: Headers, name: bytes) -> list[bytes]:
+    """The members of a field that is a list (RFC 9110, section 5.6.1)."""
+    members = b",".join(values(headers, name)).split(b",")
+    return [member.strip(b" \t") for member in members if member.strip(b" \t")]
+
+
+def has_token(headers: Headers, name: bytes, token: bytes) -> bool:
+    """Whether a field that is a list has that lower-case member, in whatever case."""
+    return token in (each.lower() for each in tokens(headers, name))

@@ -1,0 +1,134 @@
+"""What definitions that show HTTP have in common: carriers, fields, templates, parameters.
+
+    [carriers.NAME]             # what a client's hello looks like
+    pattern = '...'
+    lengths = [...]             # in bytes; the client picks one for each connection
+    [fields.NAME]               # what else varies; `host` and `path` must be there
+    pattern = '...'
+    lengths = [...]
+    per = "bridge"              # the same for all connections of a bridge, or "connection"
+
+Parameters of the bridge line: `host` and `path` replace the fields of that name, `seed` (any
+text) chooses what is per bridge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from obfsfte.covers.embedding import Embedding
+from obfsfte.covers.table import Table
+from obfsfte.covers.templates import Carrier, Field, Template
+from obfsfte.errors import ConfigError
+from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
+from obfsfte.session.handshake import MIN_HELLO
+
+#: With fewer lengths of the hello, one of them would be that of 10 % of first messages.
+MIN_CARRIER_LENGTHS = 12
+MAX_LENGTHS = 64
+MAX_LENGTH = 4096
+_VISIBLE = frozenset(range(0x21, 0x7F))
+#: What neither ends a cookie or a member of a query nor is changed by an intermediary.
+_CARRIER_BYTES = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$*+/:=%"
+)
+
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_PATH = re.compile(r"/[!-\"$->@-~]*")  # visible, without # and ?
+
+SEED = "seed"
+PARAMETERS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "host": (_HOST, "a host name, with :PORT if it is not 80"),
+    "path": (_PATH, "a path that begins with /, without blanks, ? and #"),
+    SEED: (re.compile(r".*", re.S), "any text"),
+}
+
+
+def check_parameters(cover: str, parameters: Mapping[str, str]) -> None:
+    """Raise ConfigError for the first parameter that is unknown, or has no usable value."""
+    for key, value in parameters.items():
+        if key not in PARAMETERS:
+            known = ", ".join(f"{each}=" for each in PARAMETERS)
+            raise ConfigError(f"{key}=: the cover {cover} does not know it, only {known}")
+        pattern, meaning = PARAMETERS[key]
+        if not pattern.fullmatch(value):
+            raise ConfigError(f"{key}={value}: must be {meaning}")
+
+
+def load_carriers(table: Table) -> dict[str, Carrier]:
+    """From `[carriers.*]` of a definition. Raises ConfigError."""
+    below = table.table("carriers")
+    return {each: _load_carrier(below.table(each), each) for each in below.names()}
+
+
+def load_fields(table: Table, taken: Sequence[str]) -> dict[str, Field]:
+    """From `[fields.*]`; the names that are `taken` cannot be used. Raises ConfigError."""
+    below = table.table("fields")
+    fields = {each: _load_field(below.table(each), each) for each in below.names()}
+    for each in ("host", "path"):
+        if each not in fields:
+            raise below.fault(each, "missing; the bridge line can replace it")
+    for each in taken:
+        if each in fields:
+            raise below.fault(each, "this name has another meaning in templates")
+    return fields
+
+
+def load_languages(table: Table, least: int, allowed: frozenset[int]) -> tuple[str, list[Language]]:
+    """A pattern, and its languages, shortest first."""
+    text = table.text("pattern")
+    lengths = table.whole_numbers("lengths")
+    table.check_lengths(lengths, least, MAX_LENGTHS, MAX_LENGTH)
+    try:
+        pattern = Pattern(text)
+        languages = [Language(pattern, length) for length in sorted(lengths)]
+    except EmptyLanguage as error:
+        raise table.fault("lengths", str(error)) from None
+    except PatternError as error:
+        raise table.fault("pattern", str(error)) from None
+    used = 0  # a set of bytes: bit b for byte b
+    for moves in pattern.automaton.moves:
+        for byte_set, _ in moves:
+            used |= byte_set
+    for byte in range(256):
+        if used >> byte & 1 and byte not in allowed:
+            raise table.fault("pattern", f"{chr(byte)!r} cannot be used here")
+    return text, languages
+
+
+def _load_carrier(table: Table, name: str) -> Carrier:
+    text, languages = load_languages(table, MIN_CARRIER_LENGTHS, _CARRIER_BYTES)
+    table.finish()
+    embeddings = [Embedding(language) for language in languages]
+    for embedding in embeddings:
+        if embedding.size < MIN_HELLO:
+            raise table.fault(
+                "lengths",
+                f"{embedding.language.length} is too short: it must carry {MIN_HELLO} bytes, "
+                f"and carries {embedding.size}",
+            )
+    return Carrier(name, text, embeddings)
+
+
+def _load_field(table: Table, name: str) -> Field:
+    _, languages = load_languages(table, 1, _VISIBLE)
+    per = table.text("per")
+    table.finish()
+    if per not in ("bridge", "connection"):
+        raise table.fault("per", f'must be "bridge" or "connection", not {per!r}')
+    return Field(name, languages, is_fixed=per == "bridge")
+
+
+def check_template(template: Template, table: Table, known: set[str]) -> list[str]:
+    """The template's placeholders. Raises ConfigError."""
+    text = template.text
+    if not all(" " <= char <= "~" or char == "\n" for char in text) or "\n\n" in text.strip():
+        raise table.fault(template.name, "must be lines of printable ASCII, none of them empty")
+    names = template.placeholders
+    for name in names:
+        if name not in known:
+            raise table.fault(
+                template.name, f"{{{name}}} is not known; known here: {', '.join(sorted(known))}"
+            )
+    return names
