@@ -15,7 +15,9 @@ text) chooses what is per bridge.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
@@ -24,8 +26,9 @@ from obfsfte.errors import ConfigError
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
 
-#: With fewer lengths of the hello, one of them would be that of 10 % of first messages.
-MIN_CARRIER_LENGTHS = 12
+#: The most that one length may be of a bridge's first messages. A censor who counts some hundred
+#: sees more of one by chance, but not the tenth part of all, as of no real client with cookies.
+MAX_SHARE_OF_LENGTH = 0.05
 MAX_LENGTHS = 64
 MAX_LENGTH = 4096
 _VISIBLE = frozenset(range(0x21, 0x7F))
@@ -98,7 +101,7 @@ def load_languages(table: Table, least: int, allowed: frozenset[int]) -> tuple[s
 
 
 def _load_carrier(table: Table, name: str) -> Carrier:
-    text, languages = load_languages(table, MIN_CARRIER_LENGTHS, _CARRIER_BYTES)
+    text, languages = load_languages(table, 1, _CARRIER_BYTES)
     table.finish()
     embeddings = [Embedding(language) for language in languages]
     for embedding in embeddings:
@@ -132,3 +135,36 @@ def check_template(template: Template, table: Table, known: set[str]) -> list[st
                 template.name, f"{{{name}}} is not known; known here: {', '.join(sorted(known))}"
             )
     return names
+
+
+def check_lengths_vary(
+    template: Template, table: Table, carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+) -> None:
+    """Raise ConfigError if too many of a bridge's requests would have the same length."""
+    share = _commonest_length(template.placeholders, carriers, fields)
+    if share > MAX_SHARE_OF_LENGTH:
+        raise table.fault(
+            template.name,
+            f"{share:.0%} of its requests have the same length, and at most "
+            f"{MAX_SHARE_OF_LENGTH:.0%} may: add lengths to what varies with the connection",
+        )
+
+
+def _commonest_length(
+    names: Sequence[str], carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+) -> float:
+    """The share of one bridge's requests that have the most frequent length."""
+    shares = {0: 1.0}
+    for name, times in Counter(names).items():
+        if name in carriers:
+            lengths: Sequence[int] = carriers[name].lengths
+        elif name in fields and not fields[name].is_fixed:
+            lengths = [language.length for language in fields[name].languages]
+        else:
+            continue
+        longer: dict[int, float] = {}
+        for (so_far, share), length in product(shares.items(), lengths):
+            total = so_far + times * length
+            longer[total] = longer.get(total, 0.0) + share / len(lengths)
+        shares = longer
+    return max(shares.values())

@@ -37,6 +37,7 @@ from obfsfte.covers.table import Table
 from obfsfte.covers.template_tables import (
     PARAMETERS,
     SEED,
+    check_lengths_vary,
     check_parameters,
     check_template,
     load_carriers,
@@ -212,4 +213,5 @@ def _check_request(
         raise table.fault(
             template.name, f"has up to {longest} bytes, and servers may refuse over {MAX_REQUEST}"
         )
+    check_lengths_vary(template, table, carriers, fields)
     return place

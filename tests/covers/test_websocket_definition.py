@@ -7,7 +7,7 @@ import pytest
 from obfsfte.covers import Catalogue, load_definition
 from obfsfte.errors import ConfigError
 
-LENGTHS = list(range(120, 132))
+LENGTHS = list(range(120, 144))
 TEXT = f"""
 kind = "websocket"
 description = "for tests"
@@ -69,7 +69,8 @@ def test_the_hello_in_a_query_and_a_subprotocol() -> None:
         ("'[A-Za-z0-9]+'", "'[0-9]+'", "carriers.token.lengths: 120 is too short: it must carry"),
         ("'[A-Za-z0-9]+'", "'('", "carriers.token.pattern: "),
         ("'[A-Za-z0-9]+'", "'(?:ab)+'", "carriers.token.lengths: "),
-        (str(LENGTHS), "[120, 124]", "carriers.token.lengths: needs 12 to 64 lengths, not 2"),
+        (str(LENGTHS), "[120, 124]", "requests.one: 50% of its requests have the same length, and"),
+        (str(LENGTHS), "[]", "carriers.token.lengths: needs 1 to 64 lengths, not 0"),
         ("[12, 14]", "[12, 12]", "fields.host.lengths: 12 is there twice"),
         ("[12, 14]", "[0]", "fields.host.lengths: 0 is not from 1 to 4096"),
         ("'[0-9]+'", "'[0-9\\n]+'", "fields.id.pattern: '\\n' cannot be used here"),
@@ -169,7 +170,7 @@ def test_the_fingerprint_is_of_what_both_ends_must_know() -> None:
 
 def test_facts() -> None:
     text = "\n".join(DEFINITION.facts())
-    assert "hello in query, access_token=...: 12 lengths, 120 to 131 bytes, for 88 to 96" in text
+    assert "hello in query, access_token=...: 24 lengths, 120 to 143 bytes, for 88 to 105" in text
     assert "Ex5" in text
 
 
