@@ -16,7 +16,7 @@ FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{1,10}){0,3}", fullmatch=True)
 hosts = st.one_of(names, st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str))
 keys = st.from_regex(r"[a-z][a-z-]{0,10}", fullmatch=True)
-values = st.text(st.characters(exclude_categories=("Z", "C")), max_size=30)
+values = st.text(st.characters(blacklist_categories=("Z", "C")), max_size=30)
 fingerprints = st.none() | st.text("0123456789ABCDEF", min_size=40, max_size=40)
 
 

@@ -7,12 +7,14 @@ parser reads as it does.
 from __future__ import annotations
 
 import functools
-
-import fte
-import fte.dfa
-import regex2dfa
+from typing import Any
 
 from obfsfte.classic import ClassicKey
+from tests.libraries import library
+
+fte = library("fte")
+fte_dfas = library("fte.dfa")
+regex2dfa = library("regex2dfa")
 
 KEY = ClassicKey(bytes(range(16)), bytes(range(100, 116)))
 OTHER_KEY = ClassicKey(bytes(range(1, 17)), bytes(range(101, 117)))
@@ -89,12 +91,12 @@ ALL = [(release, name) for release, formats in DEFINITIONS.items() for name in f
 DISTINCT = list({DEFINITIONS[r][n]: (r, n) for r, n in ALL}.values())
 
 
-def fte_encoder(release: str, name: str, key: ClassicKey = KEY) -> fte.Encoder:
+def fte_encoder(release: str, name: str, key: ClassicKey = KEY) -> Any:
     regex, fixed_slice = DEFINITIONS[release][name]
     return fte.Encoder(regex, fixed_slice, key.encryption + key.authentication)
 
 
 @functools.cache
-def fte_dfa(release: str, name: str) -> fte.dfa.DFA:
+def fte_dfa(release: str, name: str) -> Any:
     regex, fixed_slice = DEFINITIONS[release][name]
-    return fte.dfa.DFA(regex2dfa.regex2dfa(regex), fixed_slice)
+    return fte_dfas.DFA(regex2dfa.regex2dfa(regex), fixed_slice)

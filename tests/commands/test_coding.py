@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import fte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +19,9 @@ from obfsfte.classic import RELEASES
 from obfsfte.commands import coding
 from tests.classic.oracle import DEFINITIONS, KEY
 from tests.commands.shell import COMMAND, Finished, obfsfte
+from tests.libraries import library
+
+fte = library("fte")
 
 KEY_BYTES = KEY.encryption + KEY.authentication
 

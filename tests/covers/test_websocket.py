@@ -12,11 +12,6 @@ import pytest
 import wsproto
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.client import ClientProtocol
-from websockets.frames import Frame
-from websockets.frames import Opcode as TheirOpcode
-from websockets.server import ServerProtocol
-from websockets.uri import parse_uri
 from wsproto.events import (
     AcceptConnection,
     BytesMessage,
@@ -31,6 +26,12 @@ from obfsfte.covers.websocket_frames import MAX_MESSAGE
 from obfsfte.errors import NotOurs, WireError
 from obfsfte.session.handshake import MIN_HELLO
 from obfsfte.session.records import OVERHEAD
+from tests.libraries import library
+
+client_library = library("websockets.client", has="ClientProtocol")
+server_library = library("websockets.server", has="ServerProtocol")
+frame_library = library("websockets.frames")
+uri_library = library("websockets.uri")
 
 CATALOGUE = Catalogue()
 NAMES = [name for name in CATALOGUE.names if CATALOGUE.get(name).kind == "websocket"]
@@ -303,7 +304,7 @@ def test_wsproto_as_the_client(seed: str) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_websockets_library_as_the_server(name: str, seed: str) -> None:
     client, _, request = greet(CATALOGUE.get(name), seed)
-    theirs = ServerProtocol()
+    theirs = server_library.ServerProtocol()
     theirs.receive_data(request)
     [event] = theirs.events_received()
     theirs.send_response(theirs.accept(event))  # type: ignore[arg-type]
@@ -327,7 +328,8 @@ def test_the_websockets_library_as_the_client(name: str, seed: str) -> None:
     """Its request, with the field of ours that has the hello."""
     definition = CATALOGUE.get(name)
     _, record, ours = greet(definition, seed)
-    theirs = ClientProtocol(parse_uri("ws://example.org/chat"), subprotocols=["b"])  # type: ignore[list-item]
+    uri = uri_library.parse_uri("ws://example.org/chat")
+    theirs = client_library.ClientProtocol(uri, subprotocols=["b"])
     request = theirs.connect()
     for line in ours.decode().split("\r\n"):
         field, _, value = line.partition(": ")
@@ -393,11 +395,11 @@ def test_other_frames_of_an_intermediary() -> None:
     client, server = connect()
     wire = b"".join(
         [
-            Frame(TheirOpcode.BINARY, b"re", fin=False).serialize(mask=True),
-            Frame(TheirOpcode.PING, b"1").serialize(mask=True),
-            Frame(TheirOpcode.CONT, b"", fin=False).serialize(mask=True),
-            Frame(TheirOpcode.PONG, b"").serialize(mask=True),
-            Frame(TheirOpcode.CONT, b"cord", fin=True).serialize(mask=True),
+            frame_library.Frame(frame_library.Opcode.BINARY, b"re", fin=False).serialize(mask=True),
+            frame_library.Frame(frame_library.Opcode.PING, b"1").serialize(mask=True),
+            frame_library.Frame(frame_library.Opcode.CONT, b"", fin=False).serialize(mask=True),
+            frame_library.Frame(frame_library.Opcode.PONG, b"").serialize(mask=True),
+            frame_library.Frame(frame_library.Opcode.CONT, b"cord", fin=True).serialize(mask=True),
         ]
     )
     assert server.unwrap(wire) == [b"record"]
@@ -409,8 +411,8 @@ def test_other_frames_of_an_intermediary() -> None:
 
 def test_after_a_close_frame_nothing_counts() -> None:
     _, server = connect()
-    close = Frame(TheirOpcode.CLOSE, b"\x03\xe8").serialize(mask=True)
-    data = Frame(TheirOpcode.BINARY, b"more").serialize(mask=True)
+    close = frame_library.Frame(frame_library.Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+    data = frame_library.Frame(frame_library.Opcode.BINARY, b"more").serialize(mask=True)
     assert server.unwrap(data + close + data) == [b"more"]
     assert server.finished
     assert server.at_boundary

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 
 from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture, ndpi, tshark
@@ -24,8 +22,13 @@ from tests.e2e.nginx import nginx
 from tests.e2e.test_sessions import bridge_line, server
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+from tests.libraries import library
 
 pytestmark = pytest.mark.e2e
+
+clients = library("websockets.asyncio.client")
+servers = library("websockets.asyncio.server")
+exceptions = library("websockets.exceptions")
 
 COVERS = ["websocket", "websocket-api"]
 
@@ -286,6 +289,7 @@ class WebsocketsProxy:
     """
 
     def __init__(self, port: int, bridge: int) -> None:
+        self._serve = servers.serve
         self._port = port
         self._bridge = bridge
         self._loop = asyncio.new_event_loop()
@@ -296,10 +300,10 @@ class WebsocketsProxy:
 
     async def _run(self) -> None:
         options = {"compression": None, "max_size": 1 << 17, "ping_interval": 0.05}
-        async with serve(self._visit, LOOPBACK, self._port, **options):  # type: ignore[arg-type]
+        async with self._serve(self._visit, LOOPBACK, self._port, **options):  # type: ignore[arg-type]
             await self._stop.wait()
 
-    async def _visit(self, visitor: ServerConnection) -> None:
+    async def _visit(self, visitor: Any) -> None:
         assert visitor.request is not None
         url = f"ws://{LOOPBACK}:{self._bridge}{visitor.request.path}"
         headers = [
@@ -308,27 +312,25 @@ class WebsocketsProxy:
             if name == "Cookie" or name.endswith(("-Token", "-Api-Key"))
         ]
         try:
-            async with connect(
+            async with clients.connect(
                 url, additional_headers=headers, max_size=1 << 17, ping_interval=0.05
             ) as bridge:
                 await asyncio.gather(self._copy(visitor, bridge), self._copy(bridge, visitor))
         except Exception as error:
             self.errors.append(error)
 
-    async def _copy(
-        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection
-    ) -> None:
+    async def _copy(self, source: Any, sink: Any) -> None:
         try:
             async for message in source:
                 assert isinstance(message, bytes)
                 self.messages += 1
                 half = len(message) // 2
                 await sink.send([message[:half], message[half:]])
-        except ConnectionClosed as closed:
+        except exceptions.ConnectionClosed as closed:
             # TCP may end without a close frame, but no end found fault with the other.
             if closed.sent is not None and closed.sent.code == 1002:
                 self.errors.append(closed)
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(exceptions.ConnectionClosed):
             await sink.close()
 
     def __enter__(self) -> WebsocketsProxy:

@@ -6,11 +6,13 @@ tests/classic compares all of fteproxy's own.
 
 import random
 
-import fte.dfa
 import pytest
-import regex2dfa
 
 from obfsfte.regular import Language, NotInLanguage
+from tests.libraries import library
+
+dfas = library("fte.dfa")
+regex2dfa = library("regex2dfa")
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -29,7 +31,7 @@ SAME_IN_BOTH = [
 
 @pytest.mark.parametrize(("pattern", "length"), SAME_IN_BOTH)
 def test_rank_and_unrank_are_those_of_fte(pattern: str, length: int) -> None:
-    theirs = fte.dfa.DFA(regex2dfa.regex2dfa(pattern), length)
+    theirs = dfas.DFA(regex2dfa.regex2dfa(pattern), length)
     ours = Language(pattern, length)
     assert ours.size == theirs.num_words_in_language(length, length)
     source = random.Random(pattern)
@@ -43,7 +45,7 @@ def test_rank_and_unrank_are_those_of_fte(pattern: str, length: int) -> None:
 
 @pytest.mark.parametrize(("pattern", "length"), SAME_IN_BOTH)
 def test_both_refuse_the_same_strings(pattern: str, length: int) -> None:
-    theirs = fte.dfa.DFA(regex2dfa.regex2dfa(pattern), length)
+    theirs = dfas.DFA(regex2dfa.regex2dfa(pattern), length)
     ours = Language(pattern, length)
     source = random.Random(pattern)
     for _ in range(100):
@@ -51,7 +53,7 @@ def test_both_refuse_the_same_strings(pattern: str, length: int) -> None:
         altered[source.randrange(length)] = source.choice(b"\x00aZ0/ .=\xff")
         try:
             expected = theirs.rank(bytes(altered))
-        except fte.dfa.InvalidRankInput:
+        except dfas.InvalidRankInput:
             with pytest.raises(NotInLanguage):
                 ours.rank(bytes(altered))
         else:

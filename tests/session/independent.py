@@ -8,7 +8,10 @@ import warnings
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from noise.connection import Keypair, NoiseConnection
+
+from tests.libraries import library
+
+noiseprotocol = library("noise.connection")
 
 REKEY_INTERVAL = 4096
 
@@ -27,10 +30,10 @@ def make_prologue(cover, fingerprint):
 
 
 def noise_connection(psk, prologue, ephemeral):
-    connection = NoiseConnection.from_name(b"Noise_NKpsk0_25519_AESGCM_SHA256")
+    connection = noiseprotocol.NoiseConnection.from_name(b"Noise_NKpsk0_25519_AESGCM_SHA256")
     connection.set_prologue(prologue)
     connection.set_psks(psk=psk)
-    connection.set_keypair_from_private_bytes(Keypair.EPHEMERAL, ephemeral)
+    connection.set_keypair_from_private_bytes(noiseprotocol.Keypair.EPHEMERAL, ephemeral)
     return connection
 
 
@@ -70,7 +73,7 @@ class Client:
         self._nonce = nonce
         self._noise = noise_connection(secret, prologue + nonce, ephemeral)
         self._noise.set_as_initiator()
-        self._noise.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, public_key)
+        self._noise.set_keypair_from_public_bytes(noiseprotocol.Keypair.REMOTE_STATIC, public_key)
         start(self._noise)
 
     def hello(self, version, now, size, *, flags=0, filling=b"\x00"):
@@ -97,7 +100,7 @@ class Server:
         self._nonce = hello[:16]
         self._noise = noise_connection(self._secret, self._prologue + self._nonce, self._ephemeral)
         self._noise.set_as_responder()
-        self._noise.set_keypair_from_private_bytes(Keypair.STATIC, self._private_key)
+        self._noise.set_keypair_from_private_bytes(noiseprotocol.Keypair.STATIC, self._private_key)
         start(self._noise)
         message = masked(hello[16:], derive(self._secret, self._nonce, b"client mask"))
         version, _, now = struct.unpack_from(">BBQ", self._noise.read_message(message))

@@ -3,11 +3,13 @@ from random import Random
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from noise.connection import Keypair, NoiseConnection
 
 from obfsfte.errors import AuthenticationFailed
 from obfsfte.session import noise
+from tests.libraries import library
 from tests.session.points import SMALL_ORDER
+
+noiseprotocol = library("noise.connection")
 
 PSK = bytes(range(32))
 PROLOGUE = b"prologue"
@@ -31,13 +33,13 @@ def shake_hands(initiator, responder, payloads=(b"one", b"two")):
 
 @pytest.mark.parametrize("ours", ["initiator", "responder"])
 def test_interoperates_with_noiseprotocol(ours):
-    theirs = NoiseConnection.from_name(noise.PROTOCOL_NAME)
+    theirs = noiseprotocol.NoiseConnection.from_name(noise.PROTOCOL_NAME)
     theirs.set_prologue(PROLOGUE)
     theirs.set_psks(psk=PSK)
     static = X25519PrivateKey.from_private_bytes(b"s" * 32)
     if ours == "initiator":
         theirs.set_as_responder()
-        theirs.set_keypair_from_private_bytes(Keypair.STATIC, b"s" * 32)
+        theirs.set_keypair_from_private_bytes(noiseprotocol.Keypair.STATIC, b"s" * 32)
         theirs.start_handshake()
         initiator = noise.Initiator(noise.public_bytes(static), PSK, PROLOGUE, b"e" * 32)
         assert theirs.read_message(initiator.write_message(b"one")) == b"one"
@@ -45,7 +47,9 @@ def test_interoperates_with_noiseprotocol(ours):
         sending, receiving = initiator.split()
     else:
         theirs.set_as_initiator()
-        theirs.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, noise.public_bytes(static))
+        theirs.set_keypair_from_public_bytes(
+            noiseprotocol.Keypair.REMOTE_STATIC, noise.public_bytes(static)
+        )
         theirs.start_handshake()
         responder = noise.Responder(static, noise.public_bytes(static), PSK, PROLOGUE)
         assert responder.read_message(bytes(theirs.write_message(b"one"))) == b"one"
