@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.testing import MemoryReactorClock
 
 from obfsfte import service
 from obfsfte.bridge_line import BridgeLine
@@ -15,20 +14,21 @@ from obfsfte.channel import PassThrough
 from obfsfte.classic import DEFAULT_KEY
 from obfsfte.errors import ConfigError
 from obfsfte.wires import ClassicWire, served_releases
+from tests.transport.fakes import FakeReactor
 
 from .transport.fakes import FakeEndpoint, connected, lose
 
 LISTEN = "tcp:8079:interface=127.0.0.1"
 
 
-def new_client(reactor: MemoryReactorClock, connect: FakeEndpoint) -> service.TunnelService:
+def new_client(reactor: FakeReactor, connect: FakeEndpoint) -> service.TunnelService:
     return service.client_service(
         reactor, listen=LISTEN, connect=connect, open_channel=PassThrough, drain_seconds=5.0
     )
 
 
 def test_listens_where_it_was_told() -> None:
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     new_client(reactor, FakeEndpoint()).startService()
     ((port, _factory, _backlog, interface),) = reactor.tcpServers
     assert (port, interface) == (8079, "127.0.0.1")
@@ -45,12 +45,12 @@ def test_listens_where_it_was_told() -> None:
     ],
 )
 def test_a_burst_of_connections_has_room_to_wait(text: str, backlog: int) -> None:
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     service.server_endpoint(reactor, text).listen(_factory())
     assert reactor.tcpServers[0][2] == backlog
 
 
-class Occupied(MemoryReactorClock):
+class Occupied(FakeReactor):
     def listenTCP(self, *args: object, **kwargs: object) -> None:  # noqa: N802
         raise CannotListenError("127.0.0.1", 8079, OSError(98, "Address already in use"))
 
@@ -67,7 +67,7 @@ def test_an_address_in_use_is_one_line() -> None:
 
 
 def fault_of_listening(endpoint: object) -> str:
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     context = service.make_context(reactor)
     tunnel = service.TunnelService("half", endpoint, LISTEN, _factory(), context)
     failures: list[BaseException] = []
@@ -106,7 +106,7 @@ class Running:
     """A client half with one connection in its relay."""
 
     def __init__(self) -> None:
-        self.reactor = MemoryReactorClock()
+        self.reactor = FakeReactor()
         bridge = FakeEndpoint()
         self.tunnel = new_client(self.reactor, bridge)
         self.tunnel.startService()
@@ -142,7 +142,7 @@ def test_stopping_ends_connections_that_stay() -> None:
 
 
 def test_a_server_knows_its_languages_before_the_first_connection() -> None:
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     tunnel = service.server_service(
         reactor,
         listen="tcp:8080",
@@ -159,7 +159,7 @@ def test_a_server_knows_its_languages_before_the_first_connection() -> None:
 def test_faulty_endpoints_are_one_line(text: str) -> None:
     for make in (service.server_endpoint, service.client_endpoint):
         try:
-            make(MemoryReactorClock(), text)
+            make(FakeReactor(), text)
         except ConfigError as error:
             assert "\n" not in str(error)
             assert repr(text) in str(error)
@@ -168,7 +168,7 @@ def test_faulty_endpoints_are_one_line(text: str) -> None:
 @pytest.mark.parametrize("text", ["tcp", "tcp:", "tcp:x", "tcp:80:x=1", "tcp:80\\"])
 def test_a_faulty_endpoint_string_is_told_how_one_reads(text: str) -> None:
     with pytest.raises(ConfigError, match="reads like tcp:"):
-        service.server_endpoint(MemoryReactorClock(), text)
+        service.server_endpoint(FakeReactor(), text)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_faulty_endpoint_string_is_told_how_one_reads(text: str) -> None:
 )
 def test_a_host_or_port_that_cannot_be_one_is_one_line(text: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot connect to '.*': '.*' (is no|has no)"):
-        service.client_endpoint(MemoryReactorClock(), text)
+        service.client_endpoint(FakeReactor(), text)
 
 
 @pytest.mark.parametrize(
@@ -197,18 +197,18 @@ def test_a_host_or_port_that_cannot_be_one_is_one_line(text: str) -> None:
     ],
 )
 def test_hosts_and_ports_that_can_be(text: str) -> None:
-    service.client_endpoint(MemoryReactorClock(), text)
+    service.client_endpoint(FakeReactor(), text)
 
 
 def test_a_unix_socket_is_a_place_too(tmp_path: Path) -> None:
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     service.client_endpoint(reactor, f"unix:{tmp_path}/socket").connect(_factory())
     assert len(reactor.unixClients) == 1
 
 
 def test_a_bridges_name_is_resolved_not_refused() -> None:
     line = BridgeLine.parse("fte bücher.example:8080")
-    assert service.bridge_endpoint(MemoryReactorClock(), line) is not None
+    assert service.bridge_endpoint(FakeReactor(), line) is not None
 
 
 def _factory() -> object:

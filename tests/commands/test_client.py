@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 
 from obfsfte.commands import client
+from tests.transport.fakes import FakeReactor
 
 CERT = "cert=" + "CQ" + "A" * 84
 
@@ -27,5 +27,5 @@ def test_the_public_key_is_warned_of_however_it_was_chosen(
     options = client.Options()
     options.parseOptions(arguments)
     with capturedLogs() as events:
-        client.make_service(MemoryReactorClock(), options)
+        client.make_service(FakeReactor(), options)
     assert [event["log_level"].name for event in events] == ["warn"] * warned

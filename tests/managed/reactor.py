@@ -9,30 +9,18 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IHostnameResolver,
-    IHostResolution,
     IListeningPort,
-    IReactorPluggableNameResolver,
     IResolutionReceiver,
 )
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from obfsfte.transport.side import Side
 
-from ..transport.fakes import FakeTransport, connected
+from ..transport.fakes import FakeReactor, FakeTransport, Resolution, connected
 
 FIRST_PORT = 40000
-
-
-@implementer(IHostResolution)
-class _Resolution:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def cancel(self) -> None:
-        pass
 
 
 @implementer(IHostnameResolver)
@@ -52,7 +40,7 @@ class Names:
         **_options: object,
     ) -> IResolutionReceiver:
         self.asked.append(hostName)
-        resolutionReceiver.resolutionBegan(_Resolution(hostName))
+        resolutionReceiver.resolutionBegan(Resolution(hostName))
         for host in self._known.get(hostName, ()):
             kind = IPv6Address if ":" in host else IPv4Address
             resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
@@ -60,8 +48,7 @@ class Names:
         return resolutionReceiver
 
 
-@implementer(IReactorPluggableNameResolver)
-class Reactor(MemoryReactorClock):
+class Reactor(FakeReactor):
     """`listening` has (interface, port) of the ports that are open now."""
 
     def __init__(self, **names: Sequence[str]) -> None:
@@ -71,9 +58,6 @@ class Reactor(MemoryReactorClock):
         self.listening: list[tuple[str, int]] = []
         self.in_use = False
         self._next_port = FIRST_PORT
-
-    def installNameResolver(self, resolver: object) -> object:  # noqa: N802
-        raise NotImplementedError
 
     def listenTCP(  # noqa: N802
         self, port: int, factory: ServerFactory, backlog: int = 50, interface: str = ""

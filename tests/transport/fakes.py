@@ -4,15 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+    IResolutionReceiver,
+)
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from obfsfte.alarm import Alarm
 from obfsfte.errors import AuthenticationFailed, Truncated
 from obfsfte.transport.side import Side
+
+
+@implementer(IHostnameResolver)
+class _Resolver:
+    """Says of every name that it is an address of IPv4."""
+
+    def resolveHostName(  # noqa: N802
+        self, receiver: IResolutionReceiver, name: str, port: int = 0, *_: object, **__: object
+    ) -> IResolutionReceiver:
+        receiver.resolutionBegan(Resolution(name))
+        receiver.addressResolved(IPv4Address("TCP", name, port))
+        receiver.resolutionComplete()
+        return receiver
+
+
+@implementer(IHostResolution)
+class Resolution:
+    """A look-up that is over at once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        pass
+
+
+@implementer(IReactorPluggableNameResolver)
+class FakeReactor(MemoryReactorClock):
+    """Twisted's, which resolves names only since 22.10."""
+
+    nameResolver = _Resolver()  # noqa: N815
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:  # noqa: N802
+        raise AssertionError("nobody changes how names are resolved")
 
 
 class FakeTransport(StringTransport):

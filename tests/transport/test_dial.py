@@ -6,7 +6,6 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from obfsfte.transport.connections import Connections
@@ -14,13 +13,14 @@ from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.dial import connect_side, describe
 from obfsfte.transport.side import Side
+from tests.transport.fakes import FakeReactor
 
 
 class Dialling:
     """An attempt to reach somebody who never answers."""
 
     def __init__(self, kind: type[IStreamClientEndpoint]) -> None:
-        self.reactor = MemoryReactorClock()
+        self.reactor = FakeReactor()
         context = Context(Deadlines(self.reactor), Connections(), Timeouts(connect=5.0))
         endpoint = kind(self.reactor, "192.0.2.1", 80)
         self.attempt = Deferred.fromCoroutine(connect_side(endpoint, Side(), context))

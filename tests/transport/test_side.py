@@ -6,13 +6,13 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.testing import MemoryReactorClock
 
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.dial import connect_side
 from obfsfte.transport.side import Side
+from tests.transport.fakes import FakeReactor
 
 from .fakes import FakeTransport
 
@@ -20,7 +20,7 @@ from .fakes import FakeTransport
 @pytest.mark.parametrize("endpoint_type", [TCP4ClientEndpoint, HostnameEndpoint])
 def test_an_endpoint_leaves_a_side_its_half_close(endpoint_type: type) -> None:
     """TCP asks the object that it knows as its protocol, which is the endpoint's wrapper."""
-    reactor = MemoryReactorClock()
+    reactor = FakeReactor()
     context = Context(Deadlines(reactor), Connections())
     side = Side()
     Deferred.fromCoroutine(connect_side(endpoint_type(reactor, "127.0.0.1", 80), side, context))
