@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 
 from obfsfte._version import __version__
+from tests.e2e.capture import capture
 from tests.e2e.tornet import Tor, TorError, TorNetwork, zombies_of
 from tests.e2e.transports import BIN, Bridge, Fte, Obfs4, Transport, add_bridge, add_client
 from tests.e2e.waiting import LOOPBACK, free_port, wait_for
 from tests.e2e.web import WebServer, curl
+from tests.inspection.judges import judge
+from tests.inspection.subjects import web_covers
 
 pytestmark = pytest.mark.e2e
 
@@ -202,6 +205,24 @@ def test_bridge_counts_clients_by_country_and_transport(
     add_client(network, "client-ipv6", bridge).wait_for_bootstrap()
     assert "Seen client from '::1' with transport 'fte'" in debug.read_text()
     assert "CountrySummary=xz=" in bridge.tor.getinfo("status/clients-seen")
+
+
+@pytest.mark.parametrize("cover", web_covers())
+def test_tors_own_traffic_is_what_its_cover_says(
+    network: TorNetwork, web: WebServer, tmp_path: Path, cover: str
+) -> None:
+    bridge = add_bridge(network, f"bridge-{cover}", Fte(options=f"cover={cover}"))
+    port = int(bridge.address.rpartition(":")[2])
+    file = tmp_path / "wire.pcapng"
+    with capture(port, file):
+        client = add_client(network, f"client-{cover}", bridge)
+        client.wait_for_bootstrap()
+        assert_fetches(client, web, 4 * MEGABYTE)
+    found = judge(file, port)
+    assert {label.partition(".")[0] for label in (*found.ndpi, *found.nfstream)} == {"HTTP"}
+    assert found.malformed == found.undissected == found.blocked == found.flagged == 0
+    assert not found.warnings
+    assert found.unmatched <= 1  # the connection goes on
 
 
 PROXIES = {
