@@ -40,6 +40,9 @@ from obfsfte.session.replay import ReplayFilter
 _ENTRY = struct.Struct(">Q16s")
 #: A journal is replaced when it has this many entries more than twice those in use.
 _SLACK = 4096
+#: More than any journal has, in bytes: of one that is longer, only the end is read.
+_MOST = _ENTRY.size << 20
+_CHUNK = _ENTRY.size << 12
 
 
 @contextlib.contextmanager
@@ -67,6 +70,11 @@ def _replace(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open what should be a file; a pipe is then empty, where it would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 class StateDirectory:
@@ -123,7 +131,7 @@ class StateDirectory:
 
     def _read_keys(self) -> BridgeKeys:
         file = shlex.quote(str(self._keys_path))
-        with open(self._keys_path, "rb") as stream:
+        with open(self._keys_path, "rb", opener=_without_waiting) as stream:
             if os.fstat(stream.fileno()).st_mode & 0o077:
                 raise ConfigError(f"{file}: others may read these keys; run: chmod 600 {file}")
             text = stream.read(4096).decode("ascii", "replace")
@@ -211,9 +219,13 @@ class ReplayJournal:
         whole = size - size % _ENTRY.size
         if whole < size:
             os.ftruncate(self._fd, whole)
-        if whole > self._read:
-            news = os.pread(self._fd, whole - self._read, self._read)
+        at = max(self._read, whole - _MOST)
+        while at < whole:
+            news = os.pread(self._fd, min(whole - at, _CHUNK), at)
+            if len(news) % _ENTRY.size or not news:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(self._path))
             self._memory.restore(_ENTRY.iter_unpack(news), now)
+            at += len(news)
         self._read = whole
         if whole > _ENTRY.size * (2 * self._memory.size + _SLACK):
             _replace(self._path, b"".join(_ENTRY.pack(*entry) for entry in self._memory.entries()))

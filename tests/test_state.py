@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -108,6 +109,15 @@ def test_damaged_keys_are_refused_and_kept(state, damage):
         assert one_line(caught).endswith(f"obfsfte keygen --force --state '{state.path}'")
     assert path.read_bytes() == damage
     assert state.replace_keys() == state.keys()
+
+
+def test_a_pipe_in_the_place_of_the_keys_is_not_waited_for(state):
+    state.keys_or_new()
+    path = state.path / "bridge.keys"
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(ConfigError, match="damaged"):
+        state.keys()
 
 
 @pytest.mark.parametrize("bits", [0o770, 0o702, 0o777])
@@ -322,6 +332,27 @@ def test_a_journal_that_somebody_meddled_with(state, damage):
     assert not restarted.check_and_add(nonce(2), NOW, NOW)
     assert restarted.check_and_add(nonce(3), NOW, NOW)
     assert not journal.check_and_add(nonce(3), NOW, NOW)
+
+
+def test_a_journal_of_an_impossible_size_costs_neither_time_nor_memory(state):
+    """Zeros to begin with, as a file system leaves them, and foreign bytes."""
+    path = state.path / "replay.journal"
+    journal = open_journal(state)
+    assert journal.check_and_add(nonce(1), NOW, NOW)
+    entry = path.read_bytes()
+    with path.open("r+b") as file:
+        file.truncate(ENTRY << 32)
+        file.seek(0, os.SEEK_END)
+        file.write(Random(1).randbytes(ENTRY << 15))
+        file.write(entry)
+    tracemalloc.start()
+    restarted = open_journal(state)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+    assert path.stat().st_size < ENTRY << 13
+    assert not restarted.check_and_add(nonce(1), NOW, NOW)
+    assert restarted.check_and_add(nonce(2), NOW, NOW)
 
 
 @pytest.mark.parametrize("written", [0, 7, None])

@@ -20,8 +20,10 @@ alternatives are worse: to forget the oldest nonces would let them be replayed, 
 all new hellos would give whoever has the bridge line an off switch. This way he has to make
 hellos as fast as the window shrinks, and clients with a right clock are hit last.
 
-A minute that has left the window stays refused when the server's clock is set back, as
-long as the server runs.
+A minute whose nonces were forgotten, because it had left the window, stays refused when the
+server's clock is set back, as long as the server runs; so do all before it. A clock that is
+far ahead for a while, as some are until they are set after the start, forgets only what was
+there: clients are welcome again a minute after the last hello of before.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ CAPACITY = 1 << 17
 CLOSED = bytes(16)
 
 _MINUTE = 60
+
+#: No clock says so, nor any hello that was answered (it is the year 2242): a damaged entry.
+_NEVER = 1 << 33
 
 
 class ReplayCheck(Protocol):
@@ -53,7 +58,7 @@ class ReplayFilter:
         self._capacity = capacity
         self._minutes: dict[int, set[bytes] | None] = {}
         self._size = 0
-        self._first_minute = 0  # all earlier ones have left the window
+        self._first_minute = 0  # of some earlier ones, nonces were forgotten
 
     @property
     def size(self) -> int:
@@ -68,11 +73,19 @@ class ReplayFilter:
         return self._add(nonce, client_time // _MINUTE, now)
 
     def restore(self, entries: Iterable[tuple[int, bytes]], now: int) -> None:
-        """Remember what another filter's `entries` gave, or `check_and_add` accepted."""
+        """Remember what another filter's `entries` gave, or `check_and_add` accepted.
+
+        What neither can have given is passed over.
+        """
         self._expire(now)
+        oldest = self._oldest(now)
         for client_time, nonce in entries:
             minute = client_time // _MINUTE
-            if nonce == CLOSED:
+            if client_time >= _NEVER:
+                continue
+            if minute < oldest:
+                self._first_minute = max(self._first_minute, minute + 1)
+            elif nonce == CLOSED:
                 self._close(minute)
             else:
                 self._add(nonce, minute, now)
@@ -104,9 +117,12 @@ class ReplayFilter:
             self._size -= len(self._minutes.get(minute) or ())
             self._minutes[minute] = None
 
+    def _oldest(self, now: int) -> int:
+        """The first minute of the window."""
+        return (now - self._window) // _MINUTE
+
     def _expire(self, now: int) -> None:
-        first_minute = (now - self._window) // _MINUTE
-        if first_minute > self._first_minute:
-            self._first_minute = first_minute
-            for minute in [minute for minute in self._minutes if minute < first_minute]:
-                self._size -= len(self._minutes.pop(minute) or ())
+        oldest = self._oldest(now)
+        for minute in [minute for minute in self._minutes if minute < oldest]:
+            self._size -= len(self._minutes.pop(minute) or ())
+            self._first_minute = max(self._first_minute, minute + 1)

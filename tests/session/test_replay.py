@@ -52,6 +52,28 @@ def test_a_clock_that_is_set_back_revives_nothing():
     assert seen.check_and_add(nonce(3), NOW + 1199, NOW + 1199)
 
 
+def test_a_clock_that_was_far_ahead_keeps_nobody_out():
+    """As after a start with a wrong clock, which is then set."""
+    before = ReplayFilter()
+    assert before.check_and_add(nonce(1), NOW, NOW)
+    seen = ReplayFilter()
+    ahead = NOW + 5 * 365 * 86_400
+    seen.restore(before.entries(), ahead)
+    assert not seen.check_and_add(nonce(2), NOW + 60, ahead)
+    assert not seen.check_and_add(nonce(1), NOW, NOW + 60)
+    assert seen.check_and_add(nonce(2), NOW + 60, NOW + 60)
+
+
+def test_a_clock_that_was_far_behind_forgets_nothing():
+    """As after a start without a battery, before the clock is set."""
+    before = ReplayFilter()
+    assert before.check_and_add(nonce(1), NOW, NOW)
+    seen = ReplayFilter()
+    seen.restore(before.entries(), 0)
+    assert not seen.check_and_add(nonce(1), NOW, NOW)
+    assert seen.check_and_add(nonce(2), NOW, NOW)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_when_full_the_minute_farthest_from_the_present_is_closed(sign):
     seen = ReplayFilter(window=600, capacity=30)
