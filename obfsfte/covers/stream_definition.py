@@ -143,20 +143,19 @@ def _load_direction(table: Table) -> Direction:
         pattern = Pattern(text)
     except PatternError as error:
         raise table.fault("pattern", str(error)) from None
-    embeddings = []
-    for length in sorted(lengths):
-        try:
-            embedding = Embedding(Language(pattern, length))
-        except (EmptyLanguage, PatternError) as error:
-            raise table.fault("lengths", f"{length}: {error}") from None
+    try:
+        languages = Language.several(pattern, sorted(lengths))
+    except (EmptyLanguage, PatternError) as error:
+        raise table.fault("lengths", str(error)) from None
+    embeddings = tuple(map(Embedding, languages))
+    for embedding in embeddings:
         if embedding.size < MIN_HELLO:
             raise table.fault(
                 "lengths",
-                f"{length} is too short: a message must carry {MIN_HELLO} bytes, "
-                f"and of this length it carries {embedding.size}; {_remedy(pattern)}",
+                f"{embedding.language.length} is too short: a message must carry {MIN_HELLO} "
+                f"bytes, and of this length it carries {embedding.size}; {_remedy(pattern)}",
             )
-        embeddings.append(embedding)
-    return Direction(text, tuple(embeddings))
+    return Direction(text, embeddings)
 
 
 def _remedy(pattern: Pattern) -> str:

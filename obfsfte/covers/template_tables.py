@@ -85,7 +85,7 @@ def load_languages(table: Table, least: int, allowed: frozenset[int]) -> tuple[s
     table.check_lengths(lengths, least, MAX_LENGTHS, MAX_LENGTH)
     try:
         pattern = Pattern(text)
-        languages = [Language(pattern, length) for length in sorted(lengths)]
+        languages = Language.several(pattern, sorted(lengths))
     except EmptyLanguage as error:
         raise table.fault("lengths", str(error)) from None
     except PatternError as error:

@@ -33,6 +33,7 @@ from typing import ClassVar
 import attrs
 
 from obfsfte.covers.cover import KEY_SIZE as COVER_KEY_SIZE
+from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
 from obfsfte.covers.template_tables import (
     PARAMETERS,
@@ -136,7 +137,8 @@ class WebSocketDefinition:
         check_parameters(self.name, parameters)
         seeded = Seeded(parameters.get(SEED, ""))
         request = seeded.choice("request", self.requests)
-        return self._greeting(request, parameters, seeded, random)
+        embedding = random.choice(self._carrier(request).embeddings)
+        return self._greeting(request, embedding, parameters, seeded, random)
 
     def opening(self, parameters: Mapping[str, str], random: Random) -> WebSocketOpening:
         check_parameters(self.name, parameters)
@@ -148,18 +150,23 @@ class WebSocketDefinition:
     def _greeting(
         self,
         template: Template,
+        embedding: Embedding,
         parameters: Mapping[str, str],
         seeded: Seeded,
         random: Random,
     ) -> WebSocketGreeting:
-        [carrier] = [each for each in template.placeholders if each in self.carriers]
         request = Request(
             Filled(template, template.strings(self.fields, seeded, random) | dict(parameters)),
-            carrier,
-            random.choice(self.carriers[carrier].embeddings),
+            self._carrier(template).name,
+            embedding,
             base64.b64encode(random.randbytes(KEY_SIZE)),
         )
         return WebSocketGreeting(request, random)
+
+    def _carrier(self, template: Template) -> Carrier:
+        """What the hello of a request looks like."""
+        [name] = [each for each in template.placeholders if each in self.carriers]
+        return self.carriers[name]
 
     def _opening(
         self, template: Template, path: bytes | None, seeded: Seeded, random: Random
@@ -173,7 +180,9 @@ class WebSocketDefinition:
         seeded, random = Seeded(""), Random(0)  # noqa: S311 - nothing is sent
         for request in self.requests:
             for response in self.responses:
-                greeting = self._greeting(request, {}, seeded, random)
+                # One length of each carrier: the others differ in nothing that could fail.
+                embedding = self._carrier(request).embeddings[0]
+                greeting = self._greeting(request, embedding, {}, seeded, random)
                 client = greeting.begin(bytes(greeting.record_size(0)), *keys)
                 opening = self._opening(response, None, seeded, random)
                 try:

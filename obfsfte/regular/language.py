@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import attrs
@@ -30,6 +30,29 @@ def _to_pattern(pattern: Pattern | bytes | str) -> Pattern:
     return pattern if isinstance(pattern, Pattern) else Pattern(pattern)
 
 
+def _count_strings(pattern: Pattern, lengths: Sequence[int]) -> list[Node]:
+    """The first node of the strings of each length. Raises as Language does."""
+    for length in lengths:
+        if length < 0:
+            raise ConfigError(f"a length of {length} bytes is negative")
+    automaton = pattern.automaton
+    try:
+        roots = count_strings(find_hubs(automaton), lengths)
+    except TableTooLarge:
+        raise PatternError(
+            f"the pattern takes too much memory with a length of {max(lengths)} bytes: "
+            "use a shorter length, or fewer repeats"
+        ) from None
+    for length in lengths:
+        if length not in roots:
+            near = nearest_lengths(automaton, length)
+            raise EmptyLanguage(
+                f"the pattern matches no string of {length} bytes, "
+                + (f"but some of {' and '.join(map(str, near))}" if near else "nor near that")
+            )
+    return [roots[length] for length in lengths]
+
+
 @attrs.frozen(slots=False)  # for the cached properties
 class Language:
     """The strings of `length` bytes that match `pattern`, in lexicographic order.
@@ -41,27 +64,24 @@ class Language:
     pattern: Pattern = attrs.field(converter=_to_pattern)
     length: int
     #: The first of the nodes (see table.py) that the strings are counted in.
-    root: Node = attrs.field(init=False, eq=False, repr=False)
+    root: Node = attrs.field(kw_only=True, eq=False, repr=False)
 
     @root.default
     def _count(self) -> Node:
-        if self.length < 0:
-            raise ConfigError(f"a length of {self.length} bytes is negative")
-        automaton = self.pattern.automaton
-        try:
-            root = count_strings(find_hubs(automaton), self.length)
-        except TableTooLarge:
-            raise PatternError(
-                f"the pattern takes too much memory with a length of {self.length} bytes: "
-                "use a shorter length, or fewer repeats"
-            ) from None
-        if root is None:
-            lengths = nearest_lengths(automaton, self.length)
-            raise EmptyLanguage(
-                f"the pattern matches no string of {self.length} bytes, "
-                + (f"but some of {' and '.join(map(str, lengths))}" if lengths else "nor near that")
-            )
+        [root] = _count_strings(self.pattern, [self.length])
         return root
+
+    @classmethod
+    def several(cls, pattern: Pattern | bytes | str, lengths: Sequence[int]) -> list[Language]:
+        """The languages of these lengths, which take time and memory as the longest by itself.
+
+        Raises what the first raises that cannot be.
+        """
+        pattern = _to_pattern(pattern)
+        roots = _count_strings(pattern, lengths)
+        return [
+            cls(pattern, length, root=root) for length, root in zip(lengths, roots, strict=True)
+        ]
 
     @property
     def size(self) -> int:

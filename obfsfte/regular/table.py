@@ -20,7 +20,7 @@ The strings through an arc come after the `offset` strings through the arcs befo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -92,22 +92,24 @@ class Node:
 Arc = tuple[int, int, list[bytes] | None, Box, Node]
 
 
-def count_strings(hubs: Hubs, length: int) -> Node | None:
-    """The first node of the strings of `length` bytes, or None if there is no string.
+def count_strings(hubs: Hubs, lengths: Collection[int]) -> Mapping[int, Node]:
+    """The first node of the strings of each length, but for lengths without a string.
 
+    Several lengths share their nodes: with as many bytes to come, it is the same node.
     Raises TableTooLarge.
     """
-    if length > _MAX_NODES:
+    if max(lengths) > _MAX_NODES:
         raise TableTooLarge
-    builder = _Builder(hubs, length)
+    builder = _Builder(hubs, lengths)
     builder.find_live()
-    return builder.make_nodes() if 0 in builder.live[length] else None
+    return builder.make_nodes()
 
 
 class _Builder:
-    def __init__(self, hubs: Hubs, length: int) -> None:
+    def __init__(self, hubs: Hubs, lengths: Collection[int]) -> None:
         self._hubs = hubs
-        self._length = length
+        self._lengths = lengths
+        self._longest = max(lengths)
         self._boxes: dict[Blocks, Box] = {}
         self._branchings: dict[tuple[int, tuple[int, ...]], Branching] = {}
         # By remaining length, then by hub: where each live node leads.
@@ -115,11 +117,12 @@ class _Builder:
 
     def find_live(self) -> None:
         """Fill `live` with the nodes between the start and acceptance."""
-        reached: list[set[int]] = [set() for _ in range(self._length + 1)]
-        reached[self._length].add(0)
+        reached: list[set[int]] = [set() for _ in range(self._longest + 1)]
+        for length in self._lengths:
+            reached[length].add(0)
         ways = [{(step.length, step.target) for step in steps} for steps in self._hubs.steps]
         nodes = 0
-        for remaining in range(self._length, 0, -1):
+        for remaining in range(self._longest, 0, -1):
             nodes += len(reached[remaining])
             if nodes > _MAX_NODES:
                 raise TableTooLarge
@@ -130,7 +133,7 @@ class _Builder:
 
         end = Branching((), (), {})
         self.live.append(dict.fromkeys(reached[0] & self._hubs.finals, end))
-        for remaining in range(1, self._length + 1):
+        for remaining in range(1, self._longest + 1):
             nodes_here: dict[int, Branching | _Run] = {}
             for hub in reached[remaining]:
                 alive = tuple(
@@ -174,13 +177,15 @@ class _Builder:
             box = self._boxes[blocks] = Box(blocks)
         return box
 
-    def make_nodes(self) -> Node:
-        """Count the live nodes, but for those that are joined; return the first."""
+    def make_nodes(self) -> Mapping[int, Node]:
+        """Count the live nodes, but for those that are joined; the first of each length."""
+        lengths = [length for length in self._lengths if 0 in self.live[length]]
         # For each node that is needed, the arcs to it. From a node with a choice, one counts as
         # two: so a 1 tells of a way in that cannot be missed.
-        needed: list[defaultdict[int, int]] = [defaultdict(int) for _ in range(self._length + 1)]
-        needed[self._length][0] = 2
-        for remaining in range(self._length, 0, -1):
+        needed: list[defaultdict[int, int]] = [defaultdict(int) for _ in range(self._longest + 1)]
+        for length in lengths:
+            needed[length][0] = 2
+        for remaining in range(self._longest, 0, -1):
             for hub in needed[remaining]:
                 ways = list(self._ways(remaining, hub))
                 for box, target in ways:
@@ -189,7 +194,7 @@ class _Builder:
         nodes: list[dict[int, Node]] = [dict.fromkeys(needed[0], Node((), {}))]
         joined: list[dict[int, tuple[Box, int]]] = [{}]
         count_bytes = 0
-        for remaining in range(1, self._length + 1):
+        for remaining in range(1, self._longest + 1):
             nodes.append({})
             joined.append({})
             for hub, entries in needed[remaining].items():
@@ -206,7 +211,7 @@ class _Builder:
                 count_bytes += len(arcs) * (node.count.bit_length() // 8)
                 if count_bytes > _MAX_COUNT_BYTES:
                     raise TableTooLarge
-        return nodes[self._length][0]
+        return {length: nodes[length][0] for length in lengths}
 
     def _join(
         self, remaining: int, way: tuple[Box, int], joined: Sequence[Mapping[int, tuple[Box, int]]]

@@ -97,7 +97,7 @@ def test_the_template_of_the_faults_is_right() -> None:
         ({"lengths": "lengths = [8193]"}, "lengths: 8193 is not from 1 to 8192"),
         (
             {"pattern": "pattern = '(?:[a-z]{4})*'", "lengths": "lengths = [200, 202]"},
-            "x.toml: upstream.lengths: 202: ",
+            "x.toml: upstream.lengths: the pattern matches no string of 202 bytes",
         ),
         ({"lengths": "lengths = [90, 200]"}, "x.toml: upstream.lengths: 90 "),
         (

@@ -4,6 +4,7 @@ import functools
 import itertools
 import random
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import assume, given, settings
@@ -262,6 +263,45 @@ def test_empty_languages(pattern: str, length: int, hint: str) -> None:
 def test_a_negative_length_is_refused() -> None:
     with pytest.raises(ConfigError, match="-1"):
         Language("a*", -1)
+
+
+@settings(deadline=None, max_examples=150)
+@given(patterns, st.sets(st.integers(0, 5), min_size=1))
+def test_several_lengths_at_once_are_as_each_by_itself(source: bytes, lengths: set[int]) -> None:
+    pattern, _ = compile_both(source)
+    alone: dict[int, Language] = {}
+    for length in lengths:
+        with suppress(EmptyLanguage):
+            alone[length] = Language(pattern, length)
+    if len(alone) < len(lengths):
+        with pytest.raises(EmptyLanguage):
+            Language.several(pattern, sorted(lengths))
+    if alone:
+        together = Language.several(pattern, sorted(alone))
+        assert together == [alone[length] for length in sorted(alone)]
+        for language in together:
+            same = alone[language.length]
+            assert language.size == same.size
+            for number in {0, 1 % same.size, same.size // 3, same.size - 1}:
+                string = same.unrank(number)
+                assert language.unrank(number) == string
+                assert language.rank(string) == number
+                assert language.test_prefix(string[:-1]) is same.test_prefix(string[:-1])
+
+
+def test_several_lengths_cost_hardly_more_than_the_longest() -> None:
+    def nodes_of(languages: list[Language]) -> int:
+        seen = {language.root for language in languages}
+        waiting = list(seen)
+        while waiting:
+            targets = {target for *_, target in waiting.pop().arcs}
+            waiting += targets - seen
+            seen |= targets
+        return len(seen)
+
+    pattern = Pattern("[a-z]{2,8}( [a-z]{2,8})*")
+    longest = nodes_of([Language(pattern, 300)])
+    assert nodes_of(Language.several(pattern, list(range(200, 301)))) < 2 * longest
 
 
 @pytest.mark.parametrize(
