@@ -347,6 +347,84 @@ def nearly_hellos(bridge: Bridge, count: int) -> dict[str, Probe]:
     return probes
 
 
+#: What a censor may do to the opening of a WebSocket: (what to look for, what to put there).
+_CHANGES: dict[str, tuple[bytes, bytes]] = {
+    "version 12": (rb"(?i)(sec-websocket-version: )13", rb"\g<1>12"),
+    "version 13 twice": (rb"(?i)(sec-websocket-version: 13\r\n)", rb"\1\1"),
+    "versions": (rb"(?i)(sec-websocket-version: 13)", rb"\1, 8"),
+    "no version": (rb"(?i)sec-websocket-version: 13\r\n", b""),
+    "a short key": (rb"(?i)(sec-websocket-key: .)[^\r]*", rb"\1"),
+    "a long key": (rb"(?i)(sec-websocket-key: )", rb"\1AAAA"),
+    "no base64": (rb"(?i)(sec-websocket-key: )..", rb"\1**"),
+    "no key": (rb"(?i)sec-websocket-key: [^\r]*\r\n", b""),
+    "two keys": (rb"(?i)(sec-websocket-key: [^\r]*\r\n)", rb"\1\1"),
+    "no upgrade": (rb"(?i)\r\nupgrade: [^\r]*", b""),
+    "to h2c": (rb"(?i)(\r\nupgrade: )[^\r]*", rb"\1h2c"),
+    "kept alive": (rb"(?i)(\r\nconnection: )[^\r]*", rb"\1keep-alive"),
+    "HTTP/1.0": (rb"HTTP/1\.1", b"HTTP/1.0"),
+    "HTTP/1.2": (rb"HTTP/1\.1", b"HTTP/1.2"),
+    "HEAD": (rb"^GET", b"HEAD"),
+    "POST": (rb"^GET", b"POST"),
+    "a whole address": (rb"^GET ", b"GET http://www.example.com"),
+    "no host": (rb"(?i)\r\nhost: [^\r]*", b""),
+    "two hosts": (rb"(?i)(\r\nhost: [^\r]*)", rb"\1\1"),
+    "bare line feeds": (rb"\r\n", b"\n"),
+    "a folded line": (rb"(?i)(\r\nupgrade:) ", rb"\1\r\n "),
+    "a blank before the colon": (rb"(?i)(\r\nupgrade):", rb"\1 :"),
+    "NUL": (rb"(?i)(\r\nupgrade: )", b"\\1\0"),
+    "a body": (rb"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\nhello"),
+    "a chunked body": (
+        rb"\r\n\r\n",
+        b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ),
+    "expectation": (rb"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
+    "a request behind": (rb"\r\n\r\n", b"\r\n\r\nGET /no HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "a frame behind": (rb"\r\n\r\n", b"\r\n\r\n\x82\x85abcdefghi"),
+    "no end": (rb"\r\n\r\n", b"\r\n"),
+    "a line too long": (rb"\r\n\r\n", b"\r\nCookie: " + b"c" * 40_000 + b"\r\n\r\n"),
+    "nothing": (rb"", b""),
+}
+
+
+def nearly_openings(bridge: Bridge, random: Random, times: int) -> dict[str, Probe]:
+    """Openings of WebSockets whose hello is for another bridge, and otherwise changed too."""
+    other = BridgeKeys.generate(random.randbytes)
+    probes: dict[str, Probe] = {}
+    for number in range(times):
+        for name, (what, instead) in _CHANGES.items():
+            good = hello(other, "websocket", random)
+            changed = re.sub(what, instead, good, count=0 if what == rb"\r\n" else 1)
+            assert changed != good or name == "nothing"
+            at = random.randrange(1, len(changed))
+            probes[f"{number}: {name}"] = [Send(changed), Poke()]
+            probes[f"{number}: {name}, FIN"] = [Send(changed), Finish()]
+            probes[f"{number}: {name}, cut"] = [Send(changed[:at]), Pause(), Send(changed[at:])]
+            probes[f"{number}: {name}, truncated"] = [Send(changed[:at])]
+    return probes
+
+
+def test_openings_of_websockets_that_are_not_quite_right(full_bridge: Bridge, site: int) -> None:
+    probes = nearly_openings(full_bridge, Random(7), 3)
+    assert differences(full_bridge, site, probes) == {}
+
+
+def test_a_hello_that_was_seen_and_changed(full_bridge: Bridge, target: Target, site: int) -> None:
+    """A censor who lets a client through, and then tries what is left of its opening."""
+    random = Random(8)
+    good = hello(full_bridge.keys, "websocket", random)
+    [first] = visit_all(full_bridge.port, [[Send(good), Hear(), Reset()]])
+    assert first.ending == "left"
+    target.accept().close()
+    probes: dict[str, Probe] = {}
+    for name, (what, instead) in _CHANGES.items():
+        changed = re.sub(what, instead, good, count=0 if what == rb"\r\n" else 1)
+        probes[name] = [Send(changed), Poke()]
+        probes[f"{name}, FIN"] = [Send(changed), Finish()]
+        probes[f"{name}, twice"] = [Send(changed + changed)]
+    assert differences(full_bridge, site, probes) == {}
+    assert target.is_untouched()
+
+
 @pytest.mark.parametrize(("kind", "count"), [("base64_bridge", 4000), ("full_bridge", 1000)])
 def test_5000_hellos_that_are_not_quite_right(
     kind: str, count: int, site: int, request: pytest.FixtureRequest
@@ -508,6 +586,10 @@ def test_answers_take_as_long(
         "a hello for another bridge": ([Send(hello(other, "base64", random))], MARGIN),
         "a hello seen before": ([Send(seen)], MARGIN),
         "one byte": ([Send(b"g")], MARGIN),
+        "a WebSocket for another bridge": (
+            [Send(hello(other, "websocket", random) + CLOSING)],
+            MARGIN,
+        ),
     }
     for name, (probe, margin) in probes.items():
         # Another load on the machine can only add to the difference: the least counts.
