@@ -1,19 +1,28 @@
-"""Writes session.json: complete sessions with fixed keys, for other implementations.
+"""Writes session.json and stream.json, for other implementations.
 
     python -m tests.vectors.generate
 
-docs/protocol.md says what the fields mean. All byte strings are in hexadecimal.
+The one has complete sessions with fixed keys, the other messages of stream covers.
+docs/protocol.md says what the fields mean. All byte strings but text are in hexadecimal.
 """
 
 import json
+from hashlib import sha512
+from itertools import islice
 from pathlib import Path
 
+from obfsfte.covers import Catalogue
+from obfsfte.covers.schedule import schedule
+from obfsfte.covers.stream_definition import StreamDefinition
 from obfsfte.session.handshake import ClientHandshake, ServerHandshake, session_prologue
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.records import OVERHEAD, REKEY_INTERVAL, RecordType, Sealer
 from obfsfte.session.replay import ReplayFilter
 
 FILE = Path(__file__).with_name("session.json")
+STREAM_FILE = Path(__file__).with_name("stream.json")
+
+STREAM_COVERS = ("hex", "words")
 
 #: Both directions of every session: number, type, payload, size. All others are empty
 #: padding records of the least size.
@@ -94,5 +103,29 @@ def make_document() -> str:
     return json.dumps({"sessions": sessions}, indent=1) + "\n"
 
 
+def make_stream(cover: str) -> dict[str, object]:
+    """The first messages of one direction, whose records are made of hashes."""
+    definition = Catalogue().get(cover)
+    assert isinstance(definition, StreamDefinition)
+    key = numbers(200, 32)
+    messages = []
+    drawn = schedule(definition.downstream.embeddings, key)
+    for number, (embedding, draw) in enumerate(islice(drawn, 8)):
+        record = (sha512(b"%d" % number).digest() * 20)[: embedding.size]
+        string = embedding.embed(record, draw)
+        messages.append({"record": record.hex(), "string": string.decode("ascii")})
+    return {
+        "cover": cover,
+        "fingerprint": definition.fingerprint({}).hex(),
+        "downstream_cover_key": key.hex(),
+        "downstream_messages": messages,
+    }
+
+
+def make_stream_document() -> str:
+    return json.dumps({"streams": [make_stream(cover) for cover in STREAM_COVERS]}, indent=1) + "\n"
+
+
 if __name__ == "__main__":
     FILE.write_text(make_document())
+    STREAM_FILE.write_text(make_stream_document())
