@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import select
-import signal
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,104 +24,13 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from tests.e2e.waiting import LOOPBACK, wait_for
+from tests.e2e.process import PATIENCE, Process
+from tests.e2e.waiting import LOOPBACK
 
 COMMAND = Path(sys.executable).with_name("obfsfte")
 LISTEN = f"tcp:0:interface={LOOPBACK}"
 
-#: How long a socket of a test waits before that is a failure, in seconds.
-PATIENCE = 30.0
-
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
-
-
-class Process:
-    """A running command, what it printed, and what it costs. Ends with its `with` block."""
-
-    def __init__(self, *command: object, env: dict[str, str] | None = None) -> None:
-        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._popen = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=self._stdout,
-            stderr=self._stderr,
-            env={**os.environ, **(env or {})},
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def stdout(self) -> str:
-        return _content(self._stdout.fileno())
-
-    @property
-    def stderr(self) -> str:
-        return _content(self._stderr.fileno())
-
-    @property
-    def status(self) -> int | None:
-        """The exit status; None while it runs."""
-        return self._popen.poll()
-
-    def wait_for_output(self, pattern: str) -> re.Match[str]:
-        """Wait until stdout or stderr has the pattern. AssertionError once it has ended."""
-
-        def found() -> re.Match[str] | None:
-            ended = self.status is not None
-            match = re.search(pattern, self.stdout) or re.search(pattern, self.stderr)
-            assert match or not ended, f"ended with {self.status}: {self.stdout}{self.stderr}"
-            return match
-
-        return wait_for(found, f"output like {pattern!r}")
-
-    def wait(self) -> int:
-        """Wait for its end; the exit status."""
-        return self._popen.wait(PATIENCE)
-
-    def signal(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
-    def resident_memory(self) -> int:
-        """Bytes of memory it holds now."""
-        return self._memory("VmRSS")
-
-    def peak_memory(self) -> int:
-        """The most bytes of memory that it ever held."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> int:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-        assert found is not None
-        return int(found[1]) * 1024
-
-    def cpu_seconds(self) -> float:
-        """Processor time used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._popen.kill()
-        self._popen.wait()
-        if error is not None:
-            error.add_note(f"{self._popen.args}:\n{self.stdout}{self.stderr}")
-        self._stdout.close()
-        self._stderr.close()
-
-
-def _content(descriptor: int) -> str:
-    return os.pread(descriptor, 1 << 24, 0).decode("utf-8", "replace")
 
 
 class Half(Process):

@@ -13,20 +13,18 @@ import contextlib
 import os
 import re
 import select
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from obfsfte.pyptlib.util import encode_client_args
-from tests.e2e.halves import PATIENCE, Target, connect, receive
+from tests.e2e.halves import Target, connect, receive
+from tests.e2e.process import PATIENCE, Child
 from tests.e2e.waiting import LOOPBACK
 
 BIN = Path(sys.executable).parent
@@ -83,7 +81,7 @@ def _environment(
     return {name: value for name, value in everything.items() if value is not None}
 
 
-class Managed:
+class Managed(Child):
     """A managed proxy. Ends with its `with` block.
 
     `lines` are the lines read from its standard output so far, all of them in the end.
@@ -96,15 +94,8 @@ class Managed:
         command: tuple[object, ...] = PT,
         cwd: Path | None = None,
     ) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
-        self._popen = subprocess.Popen(
-            [str(word) for word in (*command, *options)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=dict(environment),
-            cwd=cwd,
-        )
+        pipe = subprocess.PIPE
+        super().__init__([*command, *options], environment, stdin=pipe, stdout=pipe, cwd=cwd)
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
@@ -112,17 +103,8 @@ class Managed:
         self.lines: list[str] = []
 
     @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def stderr(self) -> str:
-        return os.pread(self._stderr.fileno(), 1 << 24, 0).decode("utf-8", "replace")
-
-    @property
-    def status(self) -> int | None:
-        """The exit status; None while it runs."""
-        return self._popen.poll()
+    def said(self) -> str:
+        return f"{self.lines}\n{self.stderr}"
 
     def wait_for_line(self, pattern: str) -> re.Match[str]:
         """Read lines until one of them is like `pattern`, as a whole."""
@@ -157,15 +139,17 @@ class Managed:
         """Hear no more; what it writes is a broken pipe for it."""
         self._stdout.close()
 
-    def signal(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
     def wait(self) -> int:
         """Read all that it still says and wait for its end; the exit status."""
         if not self._stdout.closed:
             for _ in self._read_lines():
                 pass
-        return self._popen.wait(PATIENCE)
+        return super().wait()
+
+    def close(self) -> None:
+        self._stdin.close()
+        self._stdout.close()
+        super().close()
 
     def _read_lines(self) -> Iterator[str]:
         deadline = time.monotonic() + PATIENCE
@@ -184,24 +168,13 @@ class Managed:
                 return
             self._unread += data
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._popen.kill()
-        try:
-            self.wait()
-        finally:
-            stderr = self.stderr
-            if error is not None:
-                error.add_note(f"{self._popen.args}:\n{self.lines}\n{stderr}")
-            for file in (self._stderr, self._stdin, self._stdout):
-                file.close()
+        super().__exit__(kind, error, traceback)
         for line in self.lines:
             assert LINE.fullmatch(line), f"not a line of pt-spec: {line!r}"
 

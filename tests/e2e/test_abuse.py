@@ -263,8 +263,8 @@ def test_a_reader_that_stays_stalled_is_ended_by_the_timeout(target: Target, way
 
 
 @contextmanager
-def tapped(server: Guarded, target: Target) -> Iterator[tuple[socket.socket, ...]]:
-    """A connection whose wire runs through the test: application, its wire, wire on, service."""
+def tapped(server: Guarded, target: Target, way: str) -> Iterator[tuple[socket.socket, ...]]:
+    """A connection whose wire runs through the test: sender, its wire, wire on, receiver."""
     with (
         Target() as wiretap,
         client_half(wiretap.port) as client,
@@ -275,7 +275,8 @@ def tapped(server: Guarded, target: Target) -> Iterator[tuple[socket.socket, ...
         to_server.sendall(receive(from_client, len(opening())))
         before = client.resident_memory()
         with target.accept() as service:
-            yield application, from_client, to_server, service
+            ends = (application, from_client, to_server, service)
+            yield ends if way == "up" else ends[::-1]
         with connect(client.port):
             wiretap.accept().close()
         assert client.peak_memory() < before + GROWTH
@@ -293,12 +294,8 @@ def test_an_altered_message_cuts_both_ends_and_nothing_of_it_arrives(
 ) -> None:
     with (
         server.abused(),
-        tapped(server, target) as (application, from_client, to_server, service),
+        tapped(server, target, way) as (sender, wire_in, wire_out, receiver),
     ):
-        if way == "up":
-            sender, wire_in, wire_out, receiver = application, from_client, to_server, service
-        else:
-            sender, wire_in, wire_out, receiver = service, to_server, from_client, application
         sender.sendall(os.urandom(1000))
         covertext = bytearray(receive(wire_in, COVERTEXT_LENGTH[way]))
         covertext[place] ^= 1
@@ -312,12 +309,8 @@ def test_an_altered_message_cuts_both_ends_and_nothing_of_it_arrives(
 def test_a_message_cut_short_is_no_clean_end(target: Target, server: Guarded, way: str) -> None:
     with (
         server.abused(),
-        tapped(server, target) as (application, from_client, to_server, service),
+        tapped(server, target, way) as (sender, wire_in, wire_out, receiver),
     ):
-        if way == "up":
-            sender, wire_in, wire_out, receiver = application, from_client, to_server, service
-        else:
-            sender, wire_in, wire_out, receiver = service, to_server, from_client, application
         sender.sendall(os.urandom(1000))
         wire_out.sendall(receive(wire_in, COVERTEXT_LENGTH[way])[:-1])
         wire_out.shutdown(socket.SHUT_WR)

@@ -121,34 +121,19 @@ def test_100_connections_at_once(tunnel: Tunnel, target: Target) -> None:
             assert receive(application, 3) == (b"%03d" % number)[::-1]
 
 
-def test_the_applications_end_reaches_the_target_after_all_its_bytes(
-    tunnel: Tunnel, kind: str
-) -> None:
+@pytest.mark.parametrize("end", ["application", "service"])
+def test_the_end_of_a_stream_comes_after_all_its_bytes(tunnel: Tunnel, kind: str, end: str) -> None:
     data = secrets.token_bytes(300_000)
     with tunnel.open() as (application, service):
-        application.sendall(data)
-        application.shutdown(socket.SHUT_WR)
-        assert receive_to_end(service) == data
+        first, last = (application, service)[:: 1 if end == "application" else -1]
+        first.sendall(data)
+        first.shutdown(socket.SHUT_WR)
+        assert receive_to_end(last) == data
         if kind == "ours-ours":
-            service.sendall(data)
-            assert receive(application, len(data)) == data
-            service.shutdown(socket.SHUT_WR)
-        assert_ends(application)
-
-
-def test_the_targets_end_reaches_the_application_after_all_its_bytes(
-    tunnel: Tunnel, kind: str
-) -> None:
-    data = secrets.token_bytes(300_000)
-    with tunnel.open() as (application, service):
-        service.sendall(data)
-        service.shutdown(socket.SHUT_WR)
-        assert receive_to_end(application) == data
-        if kind == "ours-ours":
-            application.sendall(data)
-            assert receive(service, len(data)) == data
-            application.shutdown(socket.SHUT_WR)
-        assert_ends(service)
+            last.sendall(data)
+            assert receive(first, len(data)) == data
+            last.shutdown(socket.SHUT_WR)
+        assert_ends(first)
 
 
 @pytest.mark.parametrize("end", ["application", "service"])
