@@ -322,7 +322,7 @@ def test_a_bridge_that_answers_garbage_costs_the_client_one_connection(
     target: Target, server: Guarded
 ) -> None:
     garbage = os.urandom(MEGABYTE)
-    with tapped(server, target) as (application, from_client, _to_server, _service):
+    with tapped(server, target, "up") as (application, from_client, _to_server, _service):
         with pytest.raises(OSError, match=r"reset|pipe"):
             for _ in range(200):
                 from_client.sendall(garbage)
