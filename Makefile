@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo test lint inspect bench clean
+.PHONY: demo test lint inspect bench bench-tor clean
 
 demo: $(READY)
 	$(BIN)/obfsfte demo
@@ -22,10 +22,13 @@ lint: $(READY)
 inspect: $(READY)
 	$(BIN)/python -m tests.inspection $(if $(TOR),--tor)
 
-# Each a ratio to a peer in the same run: fte, a bare Twisted, obfs4proxy (needs tor).
+# Beside obfs4proxy, fteproxy and haproxy, as ratios in one run: ten minutes, or two with QUICK=1.
 bench: $(READY)
-	$(BIN)/python bench/rank.py
-	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/compare.py $(if $(QUICK),--quick)
+	$(BIN)/python bench/startup.py $(if $(QUICK),5)
+
+# Bandwidth through a private network of real tors, beside obfs4's.
+bench-tor: $(READY)
 	$(BIN)/python bench/tor.py
 
 # The virtual environment, made anew when what it must hold has changed.

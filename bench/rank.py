@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,23 +79,29 @@ def heading(title: str, *last: str) -> str:
     return f"{title:34}{'unrank:':>8}{columns}{'rank:':>9}{columns}"
 
 
-def compare_definitions() -> None:
-    print(heading("definition", "fte"))
-    ratios: dict[tuple[str, int], list[float]] = {}
+def definition_times() -> Iterator[tuple[str, dict[str, tuple[float, float]]]]:
+    """Of each definition of both releases: form -> medians of unrank and rank in microseconds."""
     for release in RELEASES.values():
         for name, definition in release.formats.items():
             language = definition.language()
             fte = times(language, DFA(fte_automaton(language.pattern), language.length))
-            ours = our_times(language)
-            line = f"{release.name}  {name:24}"
-            for which in (0, 1):
-                line += " " * (8 + which)
-                for form, figures in ours.items():
-                    ratio = fte[which] / figures[which]
-                    ratios.setdefault((form, which), []).append(ratio)
-                    line += f"{figures[which]:9.2f}{ratio:6.0f}x"
-                line += f"{fte[which]:9.1f}"
-            print(line)
+            yield f"{release.name}  {name}", {**our_times(language), "fte": fte}
+
+
+def compare_definitions() -> None:
+    print(heading("definition", "fte"))
+    ratios: dict[tuple[str, int], list[float]] = {}
+    for name, figures in definition_times():
+        fte = figures.pop("fte")
+        line = f"{name:34}"
+        for which in (0, 1):
+            line += " " * (8 + which)
+            for form, ours in figures.items():
+                ratio = fte[which] / ours[which]
+                ratios.setdefault((form, which), []).append(ratio)
+                line += f"{ours[which]:9.2f}{ratio:6.0f}x"
+            line += f"{fte[which]:9.1f}"
+        print(line)
     for (form, which), values in ratios.items():
         action = ("unrank", "rank")[which]
         print(f"median of the ratios, {form}, {action}: {statistics.median(values):.0f}x")
