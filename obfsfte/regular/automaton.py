@@ -62,6 +62,8 @@ def determinise(nfa: Nfa, start: int, limit: int) -> Automaton:
                 for member in members:
                     if member < 0:
                         continue
+                    if nfa.work > limit * _WORK_PER_STATE:
+                        raise TooManyStates
                     reads = nfa.closure(member, before, after)[1]
                     work += len(reads)
                     for byte_set, target in reads:

@@ -79,6 +79,7 @@ class Nfa:
     def __init__(self) -> None:
         self.accept = 0
         self.guarded = False
+        self.work = 0  # steps of all closures
         self._reads: list[tuple[int, int] | None] = [None]
         self._choices: list[list[tuple[Guard | None, int]]] = [[]]
         self._closures: dict[tuple[int, Side, Side], tuple[bool, list[tuple[int, int]]]] = {}
@@ -125,5 +126,6 @@ class Nfa:
                     if target not in seen and (guard is None or guard.holds(before, after)):
                         seen.add(target)
                         stack.append(target)
+            self.work += len(seen)
             found = self._closures[key] = (self.accept in seen, reads)
         return found

@@ -98,6 +98,7 @@ def test_what_python_warns_about_is_read_without_a_warning() -> None:
         b"(?:a?b?c?d?){4000}",
         b"(?s).*(?:%b)" % b"|".join(b".{%d}a.{%d}" % (n, n) for n in range(60)),
         b"((((((((((a+)+)+)+)+)+)+)+)+)+){20000}",
+        b"(?:a?){9000}",
     ],
 )
 def test_patterns_that_grow_without_bound_are_refused(pattern: bytes) -> None:
