@@ -7,6 +7,7 @@ the command line was wrong, 1 when doing what it says was not possible.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -54,10 +55,16 @@ def version_text() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command, by default that of this process; returns the exit status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+        # To end as other programs do, at once and without a word: what Python does instead may
+        # be lost in a module that is being loaded. Where it was ignored, it stays so.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         try:
-            return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+            return _dispatch(list(arguments))
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -98,8 +105,6 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return status
     except ConfigError as error:
         return _complain(f"{name}: {error}", 1)
-    except KeyboardInterrupt:
-        return 130
 
 
 def _complain(text: str, status: int) -> int:

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -270,5 +271,6 @@ def run(options: Options) -> int:
     reactor.addSystemEventTrigger("before", "shutdown", running.cancel)
     running.addErrback(complain)
     running.addCallback(finish)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the reactor replaces
     reactor.run()
     return status

@@ -32,6 +32,7 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
         failure.trap(ListenError, ConfigError)
         print(f"obfsfte: {failure.value}", file=sys.stderr)
         status = 1
+        service.abort()  # an endpoint such as stdio: has a connection all the same
         reactor.stop()
 
     def stop(_number: int, _frame: object) -> None:

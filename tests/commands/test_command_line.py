@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from obfsfte import __version__
@@ -102,3 +106,19 @@ def test_every_command_tells_the_version(name: str, capsys: pytest.CaptureFixtur
         main([name, "--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith(f"obfsfte {__version__}")
+
+
+#: The command, but that a signal comes while its modules are loaded.
+INTERRUPTED = """
+import importlib, os, signal, sys
+from obfsfte import cli
+importlib.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT)
+sys.argv = ["obfsfte", "covers", "list"]
+sys.exit(cli.main())
+"""
+
+
+def test_an_interrupt_while_it_starts_ends_it_without_a_word() -> None:
+    finished = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=30)
+    assert finished.returncode == -signal.SIGINT
+    assert finished.stderr == finished.stdout == b""
