@@ -15,6 +15,7 @@ from tests.inspection.subjects import (
     captured_tunnel,
     fteproxy,
     in_cover,
+    obfs4proxy,
     web_covers,
 )
 
@@ -52,11 +53,18 @@ def test_no_judge_tells_a_cover_from_the_real_thing(
     assert found.commonest_first_length <= 0.1
 
 
-def test_the_judges_can_tell(tmp_path: Path) -> None:
-    """What they say of fteproxy shows that they would have said it of us."""
+def test_the_judges_can_tell_fteproxy(tmp_path: Path) -> None:
+    """What they say of others shows that they would have said it of us."""
     file = tmp_path / "wire.pcapng"
     found = judge(file, captured_tunnel(fteproxy, file, 10))
     assert found.undissected > 0
     assert found.unmatched > 0
     assert found.flagged > 0
     assert found.commonest_first_length > 0.9
+
+
+def test_the_judges_can_tell_obfs4(tmp_path: Path) -> None:
+    file = tmp_path / "wire.pcapng"
+    found = judge(file, captured_tunnel(obfs4proxy, file, 10))
+    assert "HTTP" not in found.ndpi
+    assert found.blocked > found.connections / 2

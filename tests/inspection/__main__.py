@@ -21,6 +21,7 @@ from tests.inspection.subjects import (
     captured_tunnel,
     fteproxy,
     in_cover,
+    obfs4proxy,
     web_covers,
 )
 from tests.inspection.table import Row, markdown
@@ -47,7 +48,7 @@ def _rows(directory: Path, port: int, with_tor: bool) -> Iterator[Row]:
             _say(f"tor over obfsfte, {name}")
             file = directory / f"tor-{name}.pcapng"
             yield Row(f"tor over obfsfte, {name}", judge(file, captured_tor(name, file)), usual)
-    for name, start in (("fteproxy 0.3.2", fteproxy),):
+    for name, start in (("obfs4proxy", obfs4proxy), ("fteproxy 0.3.2", fteproxy)):
         _say(name)
         file = directory / f"{name}.pcapng"
         wire = captured_tunnel(start, file, _CONNECTIONS // 4)

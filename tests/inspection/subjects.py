@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
 
 import attrs
 
+from bench.load import Entrance
+from bench.peers import PEERS, running
 from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture
 from tests.e2e.fteproxy_peer import fteproxy_client, fteproxy_server
-from tests.e2e.halves import LISTEN, Target, Tunnel, half
+from tests.e2e.halves import LISTEN, PATIENCE, Target, Tunnel, half
 from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.tools import tool
 from tests.e2e.tornet import TorNetwork
 from tests.e2e.transports import Fte, add_bridge, add_client
 from tests.e2e.waiting import LOOPBACK
@@ -52,6 +56,28 @@ def fteproxy() -> Iterator[tuple[Tunnel, int]]:
     """Both halves of fteproxy 0.3.2, as it comes."""
     with Target() as target, fteproxy_server(target) as bridge, fteproxy_client(bridge) as client:
         yield Tunnel(client, target), bridge
+
+
+class _PluggableTunnel(Tunnel):
+    """A tunnel of a pluggable transport, entered as tor does."""
+
+    def __init__(self, entrance: Entrance, target: Target) -> None:
+        super().__init__(entrance.port, target)
+        self._entrance = entrance
+
+    def connect(self) -> socket:
+        connection = self._entrance.connect()
+        connection.settimeout(PATIENCE)
+        return connection
+
+
+@contextmanager
+def obfs4proxy() -> Iterator[tuple[Tunnel, int]]:
+    """Both halves of obfs4proxy, whose bytes are random from the first to the last."""
+    tool("obfs4proxy")
+    with Target() as target, running(PEERS["obfs4proxy"], target.port) as pair:
+        assert pair.entrance.bridge is not None
+        yield _PluggableTunnel(pair.entrance, target), pair.entrance.bridge[1]
 
 
 def captured_tunnel(start: Start, file: Path, connections: int) -> int:
