@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         if isinstance(error, BrokenPipeError):  # the reader of our output left
             return 1
-        return _complain(str(error.strerror or error), 1)
+        reason = str(error.strerror or error)
+        return _complain(f"{error.filename}: {reason}" if error.filename else reason, 1)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -37,5 +37,17 @@ def catalogue(files: Iterable[str | Path] = (), state: Path | None = None) -> Ca
 
     Raises ConfigError for the first definition that cannot be used.
     """
-    found = [] if state is None else sorted((state / "covers").glob("*.toml"))
+    found = [] if state is None else _definitions_in(state / "covers")
     return Catalogue([read_definition(path) for path in (*found, *files)])
+
+
+def _definitions_in(folder: Path) -> list[Path]:
+    """The files there, which need not be."""
+    try:
+        paths = sorted(path for path in folder.glob("*.toml"))
+        for path in paths:
+            if not path.is_file():  # a pipe would be waited for
+                raise ConfigError(f"cannot read the definition {path}: it is not a file")
+    except OSError as error:
+        raise ConfigError(f"cannot read the covers in {folder}: {error.strerror}") from None
+    return paths

@@ -43,6 +43,8 @@ _SLACK = 4096
 #: More than any journal has, in bytes: of one that is longer, only the end is read.
 _MOST = _ENTRY.size << 20
 _CHUNK = _ENTRY.size << 12
+#: More than any bridge line has, in bytes.
+_LONGEST_LINE = 1 << 14
 
 
 @contextlib.contextmanager
@@ -118,7 +120,8 @@ class StateDirectory:
         with self._explained():
             if not self._bridge_line_path.exists():
                 return None
-            return self._bridge_line_path.read_text("utf-8").strip()
+            with open(self._bridge_line_path, "rb", opener=_without_waiting) as stream:
+                return stream.read(_LONGEST_LINE).decode("utf-8", "replace").strip()
 
     def replay_journal(
         self, now: int, memory: ReplayFilter, on_error: Callable[[OSError], None]

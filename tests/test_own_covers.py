@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -56,3 +58,19 @@ def test_a_file_that_is_none_is_one_line_with_its_name(tmp_path: Path, text: byt
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_definition(tmp_path / "none.toml")
+
+
+def test_a_pipe_among_the_covers_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "covers").mkdir()
+    os.mkfifo(tmp_path / "covers" / "mine.toml")
+    with pytest.raises(ConfigError, match=r"mine\.toml: it is not a file"):
+        catalogue(state=tmp_path)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    with pytest.raises(ConfigError, match=r"cannot read the covers in .*: Permission denied"):
+        catalogue(state=tmp_path)

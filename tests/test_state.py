@@ -178,6 +178,21 @@ def test_a_crash_leaves_the_old_keys_or_the_new(state, monkeypatch):
     assert state.keys() == new
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe fte\n", bytes(1 << 20), b""])
+def test_a_bridge_line_that_is_none_is_a_line_all_the_same(state, content):
+    state.keys_or_new()
+    (state.path / "bridgeline.txt").write_bytes(content)
+    line = state.bridge_line()
+    assert isinstance(line, str)
+    assert len(line) < 1 << 16
+
+
+def test_a_pipe_in_the_place_of_the_bridge_line_is_not_waited_for(state):
+    state.keys_or_new()
+    os.mkfifo(state.path / "bridgeline.txt", 0o600)
+    assert state.bridge_line() == ""
+
+
 def test_the_bridge_line_is_replaced(state):
     assert state.bridge_line() is None
     for line in ("fte 192.0.2.1:80 cert=a", "fte 192.0.2.1:80"):

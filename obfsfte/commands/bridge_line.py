@@ -8,6 +8,7 @@ from obfsfte.bridge import bridge_line
 from obfsfte.bridge_line import BridgeLine, parse_address
 from obfsfte.commands import options as shared
 from obfsfte.covers.catalogue import DEFAULT_COVER
+from obfsfte.errors import ConfigError
 from obfsfte.own_covers import catalogue
 from obfsfte.state import StateDirectory
 
@@ -19,7 +20,7 @@ class Options(shared.Options):
         "client --bridge. Under tor the state directory is pt_state/fte in its DataDirectory."
     )
     optParameters = [
-        ["state", "s", None, "The bridge's directory."],
+        ["state", "s", None, "The bridge's directory.", shared.coerced(shared.directory)],
         ["address", "a", None, "HOST:PORT where clients find it.", shared.coerced(parse_address)],
         ["cover", "c", None, "A cover that the server has; default the one that it prefers."],
     ]
@@ -36,7 +37,12 @@ def run(options: Options) -> int:
     # A server that has started left the line with what it knows: its port, its cover.
     stored = state.bridge_line()
     if stored is not None:
-        known = BridgeLine.parse(stored)
+        try:
+            known = BridgeLine.parse(stored)
+        except ConfigError:
+            raise ConfigError(
+                f"bridgeline.txt in {state.path} is damaged: remove it, and start the server once"
+            ) from None
         cover = known.arguments.get("cover", cover)
         address = address or (known.host, known.port)
     if options["cover"] is not None:

@@ -15,7 +15,9 @@ class Options(shared.Options):
         "Makes the keys of a bridge and prints the cert= of its bridge line. A server does "
         "the same on its first start."
     )
-    optParameters = [["state", "s", None, "Directory for the keys."]]
+    optParameters = [
+        ["state", "s", None, "Directory for the keys.", shared.coerced(shared.directory)]
+    ]
     optFlags = [["force", None, "Replace keys that are there: clients need the new bridge line."]]
 
     def postOptions(self) -> None:

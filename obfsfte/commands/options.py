@@ -48,3 +48,10 @@ def seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ConfigError(f"{text!r} is no number of seconds above 0")
     return value
+
+
+def directory(text: str) -> str:
+    """The name of a directory; not none, as of a variable that is not set. Raises ConfigError."""
+    if not text:
+        raise ConfigError("an empty name is no directory")
+    return text

@@ -30,7 +30,13 @@ class Options(shared.Options):
     optParameters = [
         ["listen", "l", service.DEFAULT_SERVER_LISTEN, "Where client halves connect."],
         ["target", "t", service.DEFAULT_TARGET, "The service that this is in front of."],
-        ["state", "s", None, "Directory for the keys, made on the first start."],
+        [
+            "state",
+            "s",
+            None,
+            "Directory for the keys, made on the first start.",
+            shared.coerced(shared.directory),
+        ],
         ["fallback", None, None, "The site that strangers get; without it they get nothing."],
         [
             "address",

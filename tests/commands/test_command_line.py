@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from obfsfte import __version__
 from obfsfte.cli import COMMANDS, main
+from obfsfte.state import StateDirectory
 from tests.commands.shell import one_complaint
 
 KEY = "0" * 64
@@ -28,6 +30,9 @@ FAULTS = {
     "server --classic --idle-timeout -1": "server: '-1' is no number of seconds above 0",
     "server --classic --idle-timeout nan": "server: 'nan' is no number of seconds above 0",
     "server --classic --idle-timeout inf": "server: 'inf' is no number of seconds above 0",
+    "server --state=": "server: an empty name is no directory",
+    "keygen --state=": "keygen: an empty name is no directory",
+    "bridge-line --state=": "bridge-line: an empty name is no directory",
     "client": "client: needs --bridge, or --connect with --classic",
     "client --classic": "client: needs --bridge, or --connect with --classic",
     "client --connect tcp:h:1": "client: needs --bridge with the keys, or --classic",
@@ -122,3 +127,13 @@ def test_an_interrupt_while_it_starts_ends_it_without_a_word() -> None:
     finished = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=30)
     assert finished.returncode == -signal.SIGINT
     assert finished.stderr == finished.stdout == b""
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe fte\n", b"", b"hello\n"])
+def test_a_bridge_line_that_was_damaged_is_one_line(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    StateDirectory(tmp_path / "s").keys_or_new()
+    (tmp_path / "s" / "bridgeline.txt").write_bytes(content)
+    assert main(["bridge-line", "--state", str(tmp_path / "s")]) == 1
+    assert "bridgeline.txt in " in one_complaint(capsys.readouterr().err)
