@@ -32,7 +32,7 @@ bench-tor: $(READY)
 	$(BIN)/python bench/tor.py
 
 # The virtual environment, made anew when what it must hold has changed.
-$(READY): setup.cfg setup.py pyproject.toml obfsfte/regular/_kernel.c
+$(READY): setup.cfg setup.py pyproject.toml $(wildcard obfsfte/*/*.c)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' \

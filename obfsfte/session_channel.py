@@ -11,7 +11,7 @@ the answer; until it has come the client may not send, and after it both ends ma
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import urandom
 from random import Random
 
@@ -124,7 +124,7 @@ class SessionChannel:
     def _seal(self, kind: RecordType, payload: bytes | memoryview, size: int) -> None:
         self._outgoing += self._cover.wrap(self._sealer.seal(kind, payload, size))
 
-    def _open(self, records: list[bytes]) -> list[bytes]:
+    def _open(self, records: Sequence[bytes | memoryview]) -> list[bytes]:
         plain = []
         for record in records:
             kind, payload = self._opener.open(record)
@@ -162,7 +162,8 @@ class SessionClient(SessionChannel):
         """As `SessionChannel.receive`; the first record is the bridge's hello."""
         records = self._cover.unwrap(data)
         if not self.ready and records:
-            session = self._handshake.receive(records.pop(0))
+            hello, *records = records
+            session = self._handshake.receive(bytes(hello))
             self.clock_difference = session.peer_time - self._now
             self._establish(session)
         return self._open(records)

@@ -66,8 +66,10 @@ class Cover(Protocol):
         Raises ValueError when the record's size is not one that `record_size` gave.
         """
 
-    def unwrap(self, data: bytes) -> list[bytes]:
+    def unwrap(self, data: bytes) -> Sequence[bytes | memoryview]:
         """Take wire bytes; return the records that they complete, in order.
+
+        A record that can be read where it is need not be copied to be returned.
 
         Linear in the bytes received, however they are split. Raises WireError as soon as
         the bytes cannot be the cover's; then it must not be called again.

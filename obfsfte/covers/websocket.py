@@ -22,12 +22,13 @@ from random import Random
 import attrs
 
 from obfsfte.alarm import Alarm
+from obfsfte.covers import masking
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_fields import tokens
 from obfsfte.covers.schedule import schedule
 from obfsfte.covers.sizes import Sizes
 from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
-from obfsfte.covers.websocket_frames import MASK_SIZE, MAX_MESSAGE, FrameReader, Opcode, frame
+from obfsfte.covers.websocket_frames import MAX_MESSAGE, FrameReader, Opcode, frame
 from obfsfte.covers.websocket_opening import (
     RequestReader,
     ResponseReader,
@@ -75,14 +76,14 @@ class WebSocketCover:
         self._sizes.renew()
         return self._frame(Opcode.BINARY, record)
 
-    def unwrap(self, data: bytes) -> list[bytes]:
+    def unwrap(self, data: bytes) -> list[bytes | memoryview]:
         if self._opening is not None:
             rest = self._opening.feed(data)
             if rest is None:
                 return []
             self._opening = None
             data = rest
-        records: list[bytes] = []
+        records: list[bytes | memoryview] = []
         if self.finished:
             return records
         ping = None
@@ -90,7 +91,7 @@ class WebSocketCover:
             if opcode is Opcode.BINARY:
                 records.append(payload)
             elif opcode is Opcode.PING:
-                ping = payload
+                ping = bytes(payload)
             elif opcode is Opcode.CLOSE:
                 self.finished = True
                 break
@@ -110,7 +111,9 @@ class WebSocketCover:
         return self._frame(Opcode.CLOSE, _NORMAL_CLOSURE)
 
     def _frame(self, opcode: Opcode, payload: bytes) -> list[bytes]:
-        return frame(opcode, payload, self._random.randbytes(MASK_SIZE) if self._masks else None)
+        return frame(
+            opcode, payload, self._random.randbytes(masking.KEY_SIZE) if self._masks else None
+        )
 
 
 @attrs.frozen

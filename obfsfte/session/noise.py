@@ -50,6 +50,18 @@ def _dh(private_key: X25519PrivateKey, public_key: bytes) -> bytes:
         raise AuthenticationFailed("the peer's key gives no shared secret") from None
 
 
+def _takes_views() -> bool:
+    try:
+        AESGCM(bytes(KEY_SIZE)).encrypt(bytes(12), memoryview(b""), None)
+    except TypeError:
+        return False
+    return True
+
+
+#: Whether this version of cryptography reads bytes where they are; the older ones do not.
+_TAKES_VIEWS = _takes_views()
+
+
 def _aes_gcm_nonce(n: int) -> bytes:
     return n.to_bytes(12, "big")  # 32 zero bits, then n in 64 (section 12.3)
 
@@ -71,10 +83,12 @@ class CipherState:
         self._n += 1
         return ciphertext
 
-    def decrypt_with_ad(self, ad: bytes | None, ciphertext: bytes) -> bytes:
+    def decrypt_with_ad(self, ad: bytes | None, ciphertext: bytes | memoryview) -> bytes:
         """Open the next message. Raises AuthenticationFailed, and then has not moved on."""
         if self._n == _MAX_NONCE:
             raise AuthenticationFailed("no message may follow under this key")
+        if not _TAKES_VIEWS:
+            ciphertext = bytes(ciphertext)
         try:
             plaintext = self._aead.decrypt(_aes_gcm_nonce(self._n), ciphertext, ad)
         except (InvalidTag, ValueError):  # ValueError: shorter than a tag, in some versions

@@ -103,7 +103,7 @@ class Opener:
         #: Whether the peer's end of stream has come.
         self.ended = False
 
-    def open(self, record: bytes) -> tuple[RecordType, bytes]:
+    def open(self, record: bytes | memoryview) -> tuple[RecordType, bytes]:
         """The next record's type and payload.
 
         Raises AuthenticationFailed unless it is the next one that the peer sealed, and

@@ -51,14 +51,13 @@ for pattern, length in [
 """
 
 
-def build(into: Path, flags: list[str]) -> None:
-    """Compile the extension of the copy of the package that is there."""
-    regular = into / "obfsfte" / "regular"
+def compile_extension(directory: Path, name: str, flags: list[str]) -> None:
+    """Compile an extension whose source is there."""
     include = sysconfig.get_path("include")
     if not (Path(include) / "Python.h").exists():
         pytest.skip("Python's headers are not installed")
     command = [tool("gcc"), *STRICT, *flags, "-shared", "-fPIC", f"-I{include}"]
-    command += ["-o", str(regular / "_kernel.abi3.so"), str(regular / "_kernel.c")]
+    command += ["-o", str(directory / f"{name}.abi3.so"), str(directory / f"{name}.c")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
@@ -96,7 +95,7 @@ def sanitized(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         )
     shutil.copy(REPOSITORY / "setup.cfg", tmp_path)
     halves = ["-U__SIZEOF_INT128__"] if request.param == "halves" else []
-    build(tmp_path, SANITIZED + halves)
+    compile_extension(tmp_path / "obfsfte" / "regular", "_kernel", SANITIZED + halves)
     return tmp_path
 
 
@@ -107,8 +106,6 @@ def test_the_kernel_under_the_sanitizers(sanitized: Path) -> None:
 
 
 def test_a_plain_build_has_no_warnings(tmp_path: Path) -> None:
-    regular = tmp_path / "obfsfte" / "regular"
-    regular.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "obfsfte" / "regular" / "_kernel.c", regular)
-    build(tmp_path, ["-O2"])
-    build(tmp_path, ["-O3", "-Wconversion", "-Wno-sign-conversion"])
+    shutil.copy(REPOSITORY / "obfsfte" / "regular" / "_kernel.c", tmp_path)
+    compile_extension(tmp_path, "_kernel", ["-O2"])
+    compile_extension(tmp_path, "_kernel", ["-O3", "-Wconversion", "-Wno-sign-conversion"])
