@@ -36,6 +36,7 @@ from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.way import Way, way_to
 
 if TYPE_CHECKING:  # not every service has a wire from the beginning
     from obfsfte.wires import ServerWire
@@ -199,9 +200,33 @@ def client_service(
     return TunnelService("client half", endpoint, listen, factory, context, drain_seconds)
 
 
-def bridge_endpoint(reactor: Any, line: BridgeLine) -> IStreamClientEndpoint:
-    """The plain TCP way to a bridge."""
-    return HostnameEndpoint(reactor, line.host.encode("idna").decode("ascii"), line.port)
+def bridge_endpoint(
+    reactor: Any,
+    line: BridgeLine,
+    connect: IStreamClientEndpoint | None = None,
+    authorities: str | None = None,
+) -> IStreamClientEndpoint:
+    """The way to a bridge that its line names, TLS included.
+
+    `connect` is where to find it instead, and `authorities` a file with those to believe
+    in place of the system's. Raises ConfigError.
+    """
+    way = way_to(line.host, line.port, line.arguments)
+    endpoint = connect or HostnameEndpoint(
+        reactor, way.host.encode("idna").decode("ascii"), way.port
+    )
+    return secured(endpoint, way, authorities)
+
+
+def secured(
+    endpoint: IStreamClientEndpoint, way: Way, authorities: str | None = None
+) -> IStreamClientEndpoint:
+    """`endpoint`, with the TLS that the way wants. Raises ConfigError for the file."""
+    if way.tls is None:
+        return endpoint
+    from obfsfte.transport.tls import over_tls  # not every way has TLS, which is slow to load
+
+    return over_tls(endpoint, way.tls, authorities)
 
 
 def server_service(

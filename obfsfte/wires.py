@@ -7,6 +7,7 @@ through SOCKS or from `--bridge`. One with `cert=` gets a session; one without i
 | --- | --- | --- |
 | `cert` | session | the bridge's public key and secret |
 | `cover` | session | name of the cover; the default is `DEFAULT_COVER` |
+| `url`, `sni`, `pin` | session | where the bridge is: `obfsfte.way` |
 | others | session | the cover's own parameters |
 | `format` | classic | pair of languages; the default is `DEFAULT_FORMAT` |
 | `release` | classic | fteproxy's release of languages that has the pair |
@@ -36,6 +37,7 @@ from obfsfte.errors import ConfigError
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
+from obfsfte.way import shown_arguments
 
 DEFAULT_FORMAT = "manual-http"
 
@@ -77,12 +79,25 @@ def classic_client_wire(release: Release, pair_name: str, key: ClassicKey) -> Ca
 def _session_client_wire(
     arguments: Mapping[str, str], catalogue: Catalogue, now: Now
 ) -> Callable[[], Channel]:
-    parameters = dict(arguments)
-    cert = Cert.parse(parameters.pop("cert"))
-    choice = CoverChoice(catalogue.get(parameters.pop("cover", DEFAULT_COVER)), parameters)
-    choice.prologue()  # refuses what the cover cannot use
+    cert = Cert.parse(arguments["cert"])
+    choice = cover_choice(arguments, catalogue)
     random = SystemRandom()
     return lambda: SessionClient(choice, cert, now(), random)
+
+
+def cover_choice(arguments: Mapping[str, str], catalogue: Catalogue) -> CoverChoice:
+    """The cover that a bridge line's arguments name, and what they tell it.
+
+    Raises ConfigError for what it cannot use.
+    """
+    parameters = shown_arguments(arguments)
+    parameters.pop("cert", None)
+    definition = catalogue.get(parameters.pop("cover", DEFAULT_COVER))
+    if "url" in arguments and not {"host", "path", "scheme"} <= definition.parameters:
+        raise ConfigError(f"url=: the cover {definition.name} cannot be part of a web site")
+    choice = CoverChoice(definition, parameters)
+    choice.prologue()
+    return choice
 
 
 @attrs.frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
@@ -24,6 +25,7 @@ from obfsfte.errors import ConfigError, NotOurs
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session_channel import CoverChoice, SessionClient
 from obfsfte.state import StateDirectory
+from obfsfte.way import format_pin, placeholder
 from obfsfte.wires import SessionWire
 
 CATALOGUE = Catalogue()
@@ -159,7 +161,7 @@ def test_where_the_line_is_goes_to_the_log_and_the_line_does_not(state: StateDir
 
 
 def test_what_the_operator_must_fill_in_is_not_taken_for_an_address(state: StateDirectory) -> None:
-    line = bridge_line(state, BridgeKeys.generate(Random(1).randbytes), "words", None)
+    line = bridge_line(state, BridgeKeys.generate(Random(1).randbytes), "words", {}, None)
     assert (line.host, line.port) == (UNKNOWN_HOST, 8080)
 
 
@@ -179,7 +181,7 @@ def test_the_fingerprint_is_tors(state: StateDirectory, text: str, found: str | 
     file = state.path.parents[1] / "fingerprint"
     file.write_text(text, errors="surrogateescape")
     assert tor_fingerprint(state.path) == found
-    assert bridge_line(state, keys, "words", None).fingerprint == found
+    assert bridge_line(state, keys, "words", {}, None).fingerprint == found
 
 
 def test_without_tor_there_is_no_fingerprint(state: StateDirectory) -> None:
@@ -199,3 +201,55 @@ def test_the_fingerprint_is_found_from_inside_the_state_directory(
 def test_unix_time_is_whole_seconds() -> None:
     before = int(time.time())
     assert before <= unix_time() <= time.time()
+
+
+SITE = {"url": "wss://shop.example/live", "pin": format_pin(bytes(32))}
+
+
+def test_clients_of_a_web_sites_bridge_are_told_its_url(state: StateDirectory) -> None:
+    bridge = SessionBridge.open(state, [], CATALOGUE, {**SITE, "path": "/inside"})
+    bridge.publish(8080)
+    line = BridgeLine.parse((state.path / "bridgeline.txt").read_text())
+    assert (line.host, line.port) == placeholder(sha256(bridge.keys.cert.public_key).digest())
+    assert line.arguments == {**bridge.arguments}
+    assert {key: line.arguments[key] for key in SITE} == SITE
+    assert "path" not in line.arguments  # the url has one
+
+
+def test_a_path_is_told_where_no_url_says_it(state: StateDirectory) -> None:
+    for site in ({"path": "/live"}, {"path": "/live", "url": "ws://shop.example"}):
+        bridge = SessionBridge.open(state, [], CATALOGUE, site)
+        assert bridge.arguments["path"] == "/live"
+
+
+def test_whoever_asks_for_another_path_is_a_stranger(state: StateDirectory) -> None:
+    (wire,) = SessionBridge.open(state, [], CATALOGUE, {"path": "/live"}).wires()
+
+    def says(path: str) -> bytes:
+        choice = CoverChoice(wire.choice.definition, {"path": path})
+        client = SessionClient(choice, wire.keys.cert, unix_time(), Random(1))
+        return b"".join(client.data_to_send())
+
+    assert not welcomes(wire, says("/other"))
+    assert not welcomes(wire, says("/live/"))
+    assert welcomes(wire, says("/live"))
+
+
+@pytest.mark.parametrize(
+    ("covers", "site", "fault"),
+    [
+        ([], {"url": "shop.example"}, "url= must read"),
+        ([], {"url": "ws://shop.example", "pin": SITE["pin"]}, "pin= is about TLS"),
+        ([], {"url": "wss://shop.example", "pin": "x"}, "pin= must read"),
+        ([], {"path": "live"}, "path=live: must be a path"),
+        ([], {"url": "wss://shop.example/x", "path": "live"}, "path=live: must be a path"),
+        (["words"], SITE, "url=: the cover words cannot be part of a web site"),
+        (["words"], {"path": "/live"}, "path=: the cover words"),
+    ],
+)
+def test_a_site_that_clients_could_not_use_leaves_nothing_behind(
+    state: StateDirectory, covers: list[str], site: dict[str, str], fault: str
+) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        SessionBridge.open(state, covers, CATALOGUE, site)
+    assert not state.path.exists()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.python import usage
 
-from obfsfte.bridge import bridge_line
+from obfsfte.bridge import UNKNOWN_HOST, bridge_line, check_site
 from obfsfte.bridge_line import BridgeLine, parse_address
 from obfsfte.commands import options as shared
+from obfsfte.commands import site
 from obfsfte.covers.catalogue import DEFAULT_COVER
 from obfsfte.errors import ConfigError
 from obfsfte.own_covers import catalogue
@@ -14,7 +15,7 @@ from obfsfte.state import StateDirectory
 
 
 class Options(shared.Options):
-    synopsis = "Usage: obfsfte bridge-line --state DIRECTORY [--address HOST:PORT] [--cover NAME]"
+    synopsis = "Usage: obfsfte bridge-line --state DIRECTORY [--address HOST:PORT] [OPTIONS]"
     longdesc = (
         "Prints the line that clients need: for torrc, with Bridge before it, or for obfsfte "
         "client --bridge. Under tor the state directory is pt_state/fte in its DataDirectory."
@@ -23,18 +24,21 @@ class Options(shared.Options):
         ["state", "s", None, "The bridge's directory.", shared.coerced(shared.directory)],
         ["address", "a", None, "HOST:PORT where clients find it.", shared.coerced(parse_address)],
         ["cover", "c", None, "A cover that the server has; default the one that it prefers."],
+        *site.PARAMETERS,
     ]
 
     def postOptions(self) -> None:
         if self["state"] is None:
             raise usage.UsageError("needs --state DIRECTORY")
+        self["site"] = site.given(self)
 
 
 def run(options: Options) -> int:
     state = StateDirectory(options["state"])
     keys = state.keys()
-    cover, address = DEFAULT_COVER, options["address"]
-    # A server that has started left the line with what it knows: its port, its cover.
+    covers = catalogue(state=state.path)
+    cover, address, place = DEFAULT_COVER, options["address"], {}
+    # A server that has started left the line with what it knows: its port, its cover, its url.
     stored = state.bridge_line()
     if stored is not None:
         try:
@@ -43,9 +47,14 @@ def run(options: Options) -> int:
             raise ConfigError(
                 f"bridgeline.txt in {state.path} is damaged: remove it, and start the server once"
             ) from None
+        place = {name: text for name, text in known.arguments.items() if name in site.NAMES}
         cover = known.arguments.get("cover", cover)
-        address = address or (known.host, known.port)
+        if known.host != UNKNOWN_HOST or not place.keys() | options["site"].keys() >= {"url"}:
+            address = address or (known.host, known.port)
+    place |= options["site"]
     if options["cover"] is not None:
-        cover = catalogue(state=state.path).get(options["cover"]).name
-    print(bridge_line(state, keys, cover, address))
+        cover = covers.get(options["cover"]).name
+    if place:
+        check_site(cover, place, covers)
+    print(bridge_line(state, keys, cover, place, address))
     return 0

@@ -33,7 +33,13 @@ class Options(shared.Options):
             "The bridge line of the server half.",
             shared.coerced(BridgeLine.parse),
         ],
-        ["connect", "c", None, "Another way to the server half: tcp:, tls:, ..."],
+        ["connect", "c", None, "Another place to find the server half: tcp:, tls:, ..."],
+        [
+            "ca-file",
+            None,
+            None,
+            "With a url=wss://: whom to believe in place of the system's (PEM).",
+        ],
         [
             "key-file",
             "k",
@@ -81,16 +87,15 @@ class Options(shared.Options):
 def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
+    connect = options["connect"] and service.client_endpoint(reactor, options["connect"])
     if line is not None:
         # A line without either asks for the classic wire with the key that everybody has.
         key = None if {"cert", "key"} & line.arguments.keys() else DEFAULT_KEY
         open_channel = client_wire(line.arguments, catalogue(options["cover-files"]), unix_time)
-        connect = service.bridge_endpoint(reactor, line)
+        connect = service.bridge_endpoint(reactor, line, connect, options["ca-file"])
     else:
         key = key_file.classic_key(options["key-file"])
         open_channel = classic_client_wire(find_release(options["release"]), options["format"], key)
-    if options["connect"] is not None:
-        connect = service.client_endpoint(reactor, options["connect"])
     tunnel = service.client_service(
         reactor,
         listen=options["listen"],

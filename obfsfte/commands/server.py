@@ -11,7 +11,7 @@ from twisted.python import usage
 from obfsfte import service
 from obfsfte.bridge import SessionBridge
 from obfsfte.bridge_line import parse_address
-from obfsfte.commands import key_file
+from obfsfte.commands import key_file, site
 from obfsfte.commands import options as shared
 from obfsfte.logs import log_to
 from obfsfte.own_covers import catalogue
@@ -45,6 +45,7 @@ class Options(shared.Options):
             "HOST:PORT where clients find this server, for the bridge line.",
             shared.coerced(parse_address),
         ],
+        *site.PARAMETERS,
         ["key-file", "k", None, "With --classic: 64 hexadecimal characters, as at the clients."],
         ["format", "f", None, "With --classic: the only pair of languages to take; default all."],
         ["release", None, None, "With --classic: the only release to take; default all."],
@@ -74,8 +75,9 @@ class Options(shared.Options):
     def postOptions(self) -> None:
         if self["state"] is None and not self["classic"]:
             raise usage.UsageError("needs --state DIRECTORY for its keys, or --classic")
-        if self["state"] is None and (self["covers"] or self["address"]):
-            raise usage.UsageError("takes --cover and --address with --state only")
+        self["site"] = site.given(self)
+        if self["state"] is None and (self["covers"] or self["address"] or self["site"]):
+            raise usage.UsageError("takes --cover, --address, --url and --path with --state only")
         classic_only = ("key-file", "format", "release")
         if not self["classic"] and any(self[name] is not None for name in classic_only):
             raise usage.UsageError("takes --key-file, --format and --release with --classic only")
@@ -88,7 +90,10 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
     if options["state"] is not None:
         state = StateDirectory(options["state"])
         bridge = SessionBridge.open(
-            state, options["covers"], catalogue(options["cover-files"], state.path)
+            state,
+            options["covers"],
+            catalogue(options["cover-files"], state.path),
+            options["site"],
         )
         wires += bridge.wires()
         publish = partial(bridge.publish, address=options["address"])

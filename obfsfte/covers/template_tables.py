@@ -8,8 +8,8 @@
     lengths = [...]
     per = "bridge"              # the same for all connections of a bridge, or "connection"
 
-Parameters of the bridge line: `host` and `path` replace the fields of that name, `seed` (any
-text) chooses what is per bridge.
+Parameters of the bridge line: `host` and `path` replace the fields of that name, `scheme` is
+that of the site (`http` or `https`), `seed` (any text) chooses what is per bridge.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ SEED = "seed"
 PARAMETERS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "host": (_HOST, "a host name, with :PORT if it is not 80"),
     "path": (_PATH, "a path that begins with /, without blanks, ? and #"),
+    "scheme": (re.compile("https?"), "http or https"),
     SEED: (re.compile(r".*", re.S), "any text"),
 }
 

@@ -15,9 +15,10 @@
     [responses]                 # heads of responses, the same
     NAME = '''HTTP/1.1 101 Switching Protocols ...'''
 
-Parameters of the bridge line: `host` and `path` replace the fields of that name, `seed` (any
-text) chooses what is per bridge. They are only shown: the server needs none of them, so an
-intermediary may rewrite them. A server that is given a `path` refuses others.
+Parameters of the bridge line: `host` and `path` replace the fields of that name, `scheme` is
+the site's (`http` or `https`), `seed` (any text) chooses what is per bridge. They are only
+shown: the server needs none of them, so an intermediary may rewrite them. A server that is
+given a `path` refuses others.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class WebSocketDefinition:
     def load(cls, table: Table, name: str, description: str) -> WebSocketDefinition:
         """From the rest of a definition's table. Raises ConfigError."""
         carriers = load_carriers(table)
-        fields = load_fields(table, ["key", "accept", *carriers])
+        fields = load_fields(table, ["key", "accept", "scheme", *carriers])
         below = table.table("requests")
         requests, places = [], set()
         for each in below.names():
@@ -155,8 +156,9 @@ class WebSocketDefinition:
         seeded: Seeded,
         random: Random,
     ) -> WebSocketGreeting:
+        strings = template.strings(self.fields, seeded, random)
         request = Request(
-            Filled(template, template.strings(self.fields, seeded, random) | dict(parameters)),
+            Filled(template, {"scheme": "http", **strings, **parameters}),
             self._carrier(template).name,
             embedding,
             base64.b64encode(random.randbytes(KEY_SIZE)),
@@ -202,7 +204,7 @@ def _check_request(
     fields: Mapping[str, Field],
 ) -> Place:
     """Where the request has its hello. Raises ConfigError."""
-    names = check_template(template, table, {"key", *carriers, *fields})
+    names = check_template(template, table, {"key", "scheme", *carriers, *fields})
     if not re.match(r"GET \{path\}(\?[!-~]+)? HTTP/1\.1\n", template.text.lstrip()):
         raise table.fault(template.name, "must begin with GET {path} HTTP/1.1")
     found = [name for name in names if name in carriers]
@@ -216,7 +218,7 @@ def _check_request(
     longest = len(template.text) + sum(
         carriers[name].lengths[-1] if name in carriers else fields[name].longest
         for name in names
-        if name != "key"
+        if name not in ("key", "scheme")
     )
     if longest > MAX_REQUEST:
         raise table.fault(

@@ -31,12 +31,13 @@ from obfsfte.channel import Channel
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig
-from obfsfte.service import BACKLOG, TunnelService, make_context
+from obfsfte.service import BACKLOG, TunnelService, make_context, secured
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import describe
 from obfsfte.transport.socks import SocksRequest
 from obfsfte.transport.socks_listener import SocksPhase, SocksServerProtocol
+from obfsfte.way import way_to
 
 if TYPE_CHECKING:
     from obfsfte.covers.catalogue import Catalogue
@@ -72,7 +73,9 @@ class ManagedClient(ManagedProxy):
         self._plugin.reportMethodSuccess(name, "socks5", (address.host, address.port))
 
     def _requested(self, request: SocksRequest, phase: SocksPhase) -> None:
-        bridge = Bridge(self._way_to(request.host, request.port), self._wire(request.arguments))
+        way = way_to(request.host, request.port, request.arguments)
+        endpoint = secured(self._endpoint(way.host, way.port), way)
+        bridge = Bridge(endpoint, self._wire(request.arguments))
         connection = ClientConnection(phase.side, bridge, self._context)
         # Nobody says all that he has to say to a bridge before he knows that there is one.
         established = connection.start(phase.succeed, half_closes=False)
@@ -95,7 +98,7 @@ class ManagedClient(ManagedProxy):
 
         return catalogue(state=state_path(self._plugin))
 
-    def _way_to(self, host: str, port: int) -> IStreamClientEndpoint:
+    def _endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
         proxy = self._plugin.config.getProxy()
         if proxy is None:
             return self._dialler.endpoint(host, port)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 log = Logger()
 
 _CLASSIC_OPTIONS = ("key", "format", "release")
-_OPTIONS = ("cover", "fallback", "classic", *_CLASSIC_OPTIONS)
+_SITE_OPTIONS = ("url", "sni", "pin", "path")
+_OPTIONS = ("cover", "fallback", *_SITE_OPTIONS, "classic", *_CLASSIC_OPTIONS)
 
 
 class ManagedServer(ManagedProxy):
@@ -99,7 +100,12 @@ class ManagedServer(ManagedProxy):
         fallback = None
         if "fallback" in options:
             fallback = client_endpoint(self._reactor, options["fallback"])
-        bridge = SessionBridge.open(self._state, covers, catalogue(state=self._state.path))
+        site = {key: options[key] for key in _SITE_OPTIONS if key in options}
+        if "pin" in site:
+            from obfsfte.pins import read_pin
+
+            site["pin"] = read_pin(site["pin"])
+        bridge = SessionBridge.open(self._state, covers, catalogue(state=self._state.path), site)
         return bridge, classic, fallback
 
     def _target(self, name: str, user_address: IAddress) -> IStreamClientEndpoint:

@@ -74,6 +74,8 @@ async def _secure(side: Side) -> None:
 def _tls_fault(error: Exception) -> str:
     from service_identity import VerificationError  # slow to load, and seldom needed
 
+    if isinstance(error, UnusableConnection):
+        return str(error)
     if isinstance(error, VerificationError):
         return "the certificate is for another name"
     if isinstance(error, (ConnectionDone, ConnectionLost)):

@@ -70,6 +70,9 @@ class Side(TwistedProtocol):
         return self._securing
 
     def handshakeCompleted(self) -> None:
+        # Twisted 22.4 also calls this after it has refused a certificate's name, and hung up.
+        if self.transport.disconnecting:
+            return
         securing, self._securing = self._securing, None
         if securing is not None:
             securing.callback(None)

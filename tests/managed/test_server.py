@@ -215,6 +215,9 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "fallback without port": ({"fallback": "tcp:127.0.0.1"}, "cannot connect to 'tcp:127.0.0.1'"),
     "no endpoint": ({"fallback": "nonsense"}, "cannot connect to 'nonsense'"),
     "not text": ({"fallback": "\udcff"}, "cannot connect to "),
+    "no url": ({"url": "shop.example"}, "url= must read wss://"),
+    "no certificate": ({"url": "wss://a.example", "pin": "/dev/null"}, "has no certificate in PEM"),
+    "no path": ({"path": "live"}, "path=: the cover hex takes no parameters"),
 }
 
 

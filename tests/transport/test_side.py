@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides
 
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
@@ -31,3 +33,19 @@ def test_an_endpoint_leaves_a_side_its_half_close(endpoint_type: type) -> None:
     transport.protocol.makeConnection(transport)
     assert side.transport is transport
     assert IHalfCloseableProtocol.providedBy(transport.protocol)
+
+
+def test_tls_that_was_refused_is_not_taken_for_set_up() -> None:
+    """Twisted 22.4 refuses a name in the handshake, and says nevertheless that it is completed."""
+    transport = FakeTransport()
+    directlyProvides(transport, INegotiated)
+    side = Side()
+    side.makeConnection(transport)
+    failures: list[Failure] = []
+    side.until_secure().addErrback(failures.append)
+    transport.abortConnection()
+    side.handshakeCompleted()
+    assert failures == []
+    refused = Failure(ValueError("another name"))
+    side.connectionLost(refused)
+    assert failures == [refused]
