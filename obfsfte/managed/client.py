@@ -4,12 +4,13 @@
  tor --- SOCKS5: bridge's address, arguments of its line ---> us ~~~ covertext ~~~> bridge
 ```
 Which wire a connection speaks is in its arguments, so nothing of any wire is loaded
-before the first connection.
+before tor was answered; then what most bridges speak.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from obfsfte.channel import Channel
+from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig
@@ -62,6 +64,16 @@ class ManagedClient(ManagedProxy):
         if self._plugin.config.getProxy() is not None:
             self._plugin.reportProxySuccess()
         await super().launch()
+        if self._tunnels:
+            self._reactor.callLater(0, self._prepare)
+
+    def _prepare(self) -> None:
+        """Load what most bridge lines ask for, now that tor does not wait for it any more."""
+        import obfsfte.wires  # noqa: F401 - and all that it takes
+        from obfsfte.covers.catalogue import DEFAULT_COVER
+
+        with suppress(ConfigError):  # of one's own covers: for whoever asks for a bridge
+            self._catalogue.get(DEFAULT_COVER)
 
     async def _launch(self, name: str) -> None:
         factory = _SocksFactory(self._requested, self._context)

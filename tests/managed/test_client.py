@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError, NoRouteError, TCPTimedOutError
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.managed.client import ManagedClient
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig, parseProxyURI
@@ -327,6 +328,29 @@ def test_whoever_is_refused_reads_why_before_it_finishes(tmp_path: Path) -> None
     assert results == []
     lose(side, clean=True)
     assert results == [None]
+
+
+def test_the_default_cover_is_loaded_once_tor_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    monkeypatch.setattr(Catalogue, "get", lambda _self, name: loaded.append(name))
+    client = Client(tmp_path)
+    assert client.told[-1] == "CMETHODS DONE"
+    assert loaded == []
+    client.reactor.advance(0)
+    assert loaded == [DEFAULT_COVER]
+
+
+def test_a_cover_of_ones_own_that_is_faulty_is_told_to_who_asks(tmp_path: Path) -> None:
+    (tmp_path / "fte" / "covers").mkdir(parents=True)
+    (tmp_path / "fte" / "covers" / "mine.toml").write_text("kind =")
+    client = Client(tmp_path)
+    client.reactor.advance(0)
+    with capturedLogs() as events:
+        _, transport = client.request()
+    assert reply(transport) == 1
+    assert "mine.toml" in formatEvent(events[0])
 
 
 def test_stopping_cuts_connections_in_any_phase(tmp_path: Path) -> None:
