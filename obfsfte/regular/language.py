@@ -104,8 +104,13 @@ class Language:
             raise RankOutOfRange(f"the rank is not in 0..N-1, N of {self.size.bit_length()} bits")
         return self._walks.unrank(number)
 
-    def rank(self, data: bytes) -> int:
-        """How many strings come before this one. Raises NotInLanguage, after one pass at most."""
+    def rank(self, data: bytes | bytearray | memoryview) -> int:
+        """How many strings come before this one, of anything that has bytes.
+
+        Raises NotInLanguage, after one pass at most.
+        """
+        if not isinstance(data, bytes):
+            data = bytes(memoryview(data))
         if len(data) != self.length:
             raise NotInLanguage(f"{len(data)} bytes where the strings have {self.length}")
         return self._walks.rank(data)

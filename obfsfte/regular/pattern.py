@@ -75,8 +75,8 @@ _LOWER = _UPPER.lower()
 
 
 def _to_bytes(pattern: bytes | str) -> bytes:
-    if isinstance(pattern, bytes):
-        return pattern
+    if not isinstance(pattern, str):
+        return bytes(memoryview(pattern))
     try:
         return pattern.encode("ascii")
     except UnicodeEncodeError as error:

@@ -260,6 +260,22 @@ def test_empty_languages(pattern: str, length: int, hint: str) -> None:
         Language(pattern, length)
 
 
+def test_all_that_has_bytes_has_a_rank_and_nothing_else() -> None:
+    language = Language(bytearray(b"(GET|PUT) /[a-z]{3}"), 8)
+    string = language.unrank(12345)
+    for data in (string, bytearray(string), memoryview(string)):
+        assert language.rank(data) == 12345
+    for other in (string.decode(), list(string), None, 8):
+        with pytest.raises(TypeError):
+            language.rank(other)
+    for pattern in (None, 5, ["a"]):
+        with pytest.raises(TypeError):
+            Pattern(pattern)
+    for number in (1.0, "1", None):
+        with pytest.raises(TypeError):
+            language.unrank(number)
+
+
 def test_a_negative_length_is_refused() -> None:
     with pytest.raises(ConfigError, match="-1"):
         Language("a*", -1)
