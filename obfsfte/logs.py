@@ -13,6 +13,7 @@ from twisted.logger import (
     ILogFilterPredicate,
     ILogObserver,
     LogEvent,
+    Logger,
     LogLevel,
     PredicateResult,
     formatEvent,
@@ -23,9 +24,10 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
-from obfsfte.errors import ConfigError
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.server import ServerTransportPlugin
+
+log = Logger()
 
 _SEVERITIES = {
     LogLevel.debug: "debug",
@@ -62,11 +64,20 @@ def log_to(stream: IO[Any]) -> None:
 def log_to_tor(
     plugin: ClientTransportPlugin | ServerTransportPlugin, path: Path | None = None
 ) -> None:
-    """Send log lines to tor, and to a file as well if `path` is given. Raises ConfigError."""
+    """Send log lines to tor, and to a file as well if `path` is given.
+
+    Where that cannot be opened, a line says so: no transport is worse off without it.
+    """
     observers: list[ILogObserver] = [TorLogObserver(plugin)]
+    fault: OSError | None = None
     if path is not None:
-        observers.append(FileLogObserver(_open_private(path), _as_text))
+        try:
+            observers.append(FileLogObserver(_open_private(path), _as_text))
+        except OSError as error:
+            fault = error
     _begin(observers)
+    if fault is not None:
+        log.warn("cannot log to {path}: {reason}", path=path, reason=fault.strerror)
 
 
 def also_log_to_tor(plugin: ClientTransportPlugin | ServerTransportPlugin) -> None:
@@ -75,11 +86,10 @@ def also_log_to_tor(plugin: ClientTransportPlugin | ServerTransportPlugin) -> No
 
 
 def _open_private(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError as error:
-        raise ConfigError(f"cannot log to {path}: {error.strerror}") from None
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A pipe that nobody reads is not waited for.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
     # What an environment holds need not be text; a log line says it all the same.
     return os.fdopen(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
 

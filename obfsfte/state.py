@@ -174,6 +174,8 @@ class StateDirectory:
                 f"{directory}: there are no bridge keys here; start the server once, or run: "
                 f"obfsfte keygen --state {directory}"
             ) from None
+        except (FileExistsError, NotADirectoryError):
+            raise ConfigError(f"{directory}: this is not a directory") from None
         except PermissionError:
             raise ConfigError(
                 f"{directory}: permission denied; run as the user whose bridge it is, or, as root: "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,7 +16,6 @@ from twisted.logger import LogBeginner, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 
 from obfsfte import logs
-from obfsfte.errors import ConfigError
 from obfsfte.pyptlib.client import ClientTransportPlugin
 
 
@@ -27,6 +28,7 @@ class Logging:
         beginner = LogBeginner(publisher, io.StringIO(), sys, warnings)
         monkeypatch.setattr(logs, "globalLogBeginner", beginner)
         monkeypatch.setattr(logs, "globalLogPublisher", publisher)
+        monkeypatch.setattr(logs, "log", Logger("obfsfte.logs", observer=publisher))
         self.ours = Logger("obfsfte.managed", observer=publisher)
         self.library = Logger("twisted.internet.protocol", observer=publisher)
         self.stream = io.BytesIO()
@@ -125,17 +127,21 @@ def test_any_text_can_be_logged(logging: Logging, tmp_path: Path, text: str) -> 
     assert path.read_text("utf-8").count("\n") == 1
 
 
-@pytest.mark.parametrize("blocked", ["log", "log/is/no/directory"])
-def test_a_file_that_cannot_be_written_is_one_line(
+@pytest.mark.parametrize("blocked", ["log", "log/is/no/directory", "pipe"])
+def test_a_file_that_cannot_be_written_is_a_line_to_tor_and_no_end(
     logging: Logging, tmp_path: Path, blocked: str
 ) -> None:
     if blocked == "log":
         (tmp_path / "log").mkdir()
+    elif blocked == "pipe":
+        os.mkfifo(tmp_path / "pipe")
     else:
         (tmp_path / "log").touch()
-    with pytest.raises(ConfigError, match=r"cannot log to .*: (Is a|Not a) directory") as caught:
-        logs.log_to_tor(logging.plugin, tmp_path / blocked)
-    assert "\n" not in str(caught.value)
+    logs.log_to_tor(logging.plugin, tmp_path / blocked)
+    logging.ours.info("and on it goes")
+    fault, line = logging.said()
+    assert re.fullmatch(r'LOG SEVERITY=warning MESSAGE="cannot log to .*: .+"', fault)
+    assert line == 'LOG SEVERITY=info MESSAGE="and on it goes"'
 
 
 class Gone(io.RawIOBase):

@@ -135,7 +135,7 @@ def test_a_path_that_is_no_directory(tmp_path):
     file.write_text("")
     for path in (file, file / "below"):
         for use in (StateDirectory(path).keys, StateDirectory(path).keys_or_new):
-            with pytest.raises(ConfigError, match="cannot be used") as caught:
+            with pytest.raises(ConfigError, match="not a directory") as caught:
                 use()
             one_line(caught)
 

@@ -112,10 +112,9 @@ def test_twistd_says_the_same(tmp_path: Path, fault: str) -> None:
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "fte").touch()
     with Managed(client_environment(tmp_path), "--log-file") as client:
-        assert client.wait() == 1
-        assert client.lines == ["VERSION 1"]
-        (complaint,) = client.stderr.splitlines()
-        assert complaint.startswith("obfsfte: pt: cannot log to ")
+        _, method, _ = client.launched()
+        assert method.startswith("CMETHOD fte ")
+        assert client.logged()[0].startswith('LOG SEVERITY=warning MESSAGE="cannot log to ')
 
 
 def test_a_person_is_told_that_this_is_for_tor(tmp_path: Path) -> None:
