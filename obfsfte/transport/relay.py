@@ -2,13 +2,12 @@
 
 ```
    plain transport                                          wire transport
-   ---- data_received --> channel.send --> data_to_send ---- writeSequence -->
-   <--- writeSequence ---- channel.receive <----------------- data_received ---
+   ---- data_received --> channel.send --> data_to_send -------- write_all -->
+   <--- write_all -------- channel.receive <----------------- data_received ---
 ```
 
-When one transport's write buffer fills, Twisted pauses the other: nothing is read
-that cannot be delivered, so memory per connection stays bounded however slow a
-reader is.
+When one transport cannot be written to, the other is not read: nothing is taken that
+cannot be delivered, so memory per connection stays bounded however slow a reader is.
 
 Each direction ends by itself: end of stream on the one side becomes a half-close of
 the other. When both have ended, both transports are closed. Everything else that ends
@@ -77,8 +76,8 @@ class Relay:
         self._plain.handler = _PlainEvents(self)
         any_lost = self._wire.is_lost or self._plain.is_lost
         if not any_lost:
-            self._wire.transport.registerProducer(self._plain.transport, True)
-            self._plain.transport.registerProducer(self._wire.transport, True)
+            self._wire.take_from(self._plain)
+            self._plain.take_from(self._wire)
         self._plain.write_all(list(from_wire))
         if from_plain:
             self._channel.send(from_plain)
@@ -125,7 +124,7 @@ class Relay:
         self._plain_ended = True
         self._channel.close()
         self._after_call()
-        self._wire.transport.unregisterProducer()
+        self._wire.take_no_more()
         if self._channel.ends_with_fin:
             self._wire.half_close()
         self._close_if_both_ended()
@@ -184,7 +183,7 @@ class Relay:
         self._after_call()
         if self._channel.peer_closed and not self._wire_ended:
             self._wire_ended = True
-            self._plain.transport.unregisterProducer()
+            self._plain.take_no_more()
             self._plain.half_close()
             self._close_if_both_ended()
 

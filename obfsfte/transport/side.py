@@ -23,6 +23,8 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from obfsfte.transport.outlet import READ_SIZE, Outlet, takes_writes_at_once
+
 #: What is kept of a peer who says more before we can listen; one read may exceed it.
 HELD_BYTES = 1 << 14
 
@@ -55,6 +57,7 @@ class Side(TwistedProtocol):
         self.has_read_ended = False
         self._held: list[Callable[[], None]] | None = None
         self._room = 0  # bytes until a held side is read no more
+        self._outlet: Outlet | None = None
         self._on_end: Callable[[], None] | None = None
         self._securing: Deferred[None] | None = None
 
@@ -151,9 +154,29 @@ class Side(TwistedProtocol):
     def _lost(self) -> None:
         self.handler.lost()
 
+    def take_from(self, source: Side) -> None:
+        """From now on `source` is read only while what it brings can be written here."""
+        if takes_writes_at_once(source.transport):
+            source.transport.bufferSize = READ_SIZE
+        if takes_writes_at_once(self.transport):
+            self._outlet = Outlet(self.transport, source.transport)
+        else:
+            self.transport.registerProducer(source.transport, True)
+
+    def take_no_more(self) -> None:
+        """The source's stream has ended."""
+        if self._outlet is None:
+            self.transport.unregisterProducer()
+        else:
+            self._outlet.end()
+
     def write_all(self, buffers: list[bytes]) -> None:
-        if buffers:
+        if not buffers:
+            return
+        if self._outlet is None:
             self.transport.writeSequence(buffers)
+        else:
+            self._outlet.write(buffers)
 
     def flush(self) -> bool:
         """Send now, of what was written, as much as the socket takes.
