@@ -23,6 +23,7 @@ one of them turns into a channel or none is left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from obfsfte.alarm import Alarm
@@ -44,6 +45,10 @@ class Channel(Protocol):
 
     #: By how many seconds the peer's clock is ahead of ours, on a wire that tells, once it has.
     clock_difference: int | None
+
+    #: What servers between said of the client's address (X-Forwarded-For): fields, the nearest
+    #: server's last. Nobody has checked it; empty on a wire that has no such thing.
+    forwarded_for: Sequence[bytes]
 
     @property
     def alarm(self) -> Alarm | None:
@@ -91,6 +96,7 @@ class PassThrough:
     ready = True
     ends_with_fin = True
     clock_difference: int | None = None
+    forwarded_for: Sequence[bytes] = ()
     alarm: Alarm | None = None
 
     def __init__(self) -> None:

@@ -36,6 +36,7 @@ from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 from obfsfte.way import Way, way_to
 
 if TYPE_CHECKING:  # not every service has a wire from the beginning
@@ -256,6 +257,7 @@ def make_site(
     wires: Sequence[ServerWire],
     target: Callable[[IAddress], IStreamClientEndpoint],
     fallback: IStreamClientEndpoint | None,
+    proxies: TrustedProxies = NO_PROXIES,
 ) -> Site:
     """A server's site. Compiles the languages of its wires, before a connection needs them."""
 
@@ -264,7 +266,7 @@ def make_site(
 
     openings()
     patience = random.SystemRandom()
-    return Site(openings, target, fallback, lambda: patience.uniform(*_PATIENCE))
+    return Site(openings, target, fallback, lambda: patience.uniform(*_PATIENCE), proxies)
 
 
 def make_context(reactor: Any, timeouts: Timeouts | None = None) -> Context:

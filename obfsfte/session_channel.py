@@ -62,6 +62,7 @@ class SessionChannel:
 
     ends_with_fin = False
     clock_difference: int | None = None
+    forwarded_for: Sequence[bytes] = ()
 
     _sealer: Sealer
     _opener: Opener
@@ -172,10 +173,13 @@ class SessionClient(SessionChannel):
 class SessionServer(SessionChannel):
     """The server's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ()
+    __slots__ = ("forwarded_for",)
 
-    def __init__(self, accepted: AcceptedHello, cover: Cover) -> None:
+    def __init__(
+        self, accepted: AcceptedHello, cover: Cover, forwarded_for: Sequence[bytes]
+    ) -> None:
         super().__init__(cover)
+        self.forwarded_for = forwarded_for
         hello, session = accepted.answer(cover.record_size(MIN_HELLO))
         self._outgoing += cover.wrap(hello)
         self._establish(session)
@@ -208,7 +212,8 @@ class SessionOpening:
             except NotOurs:
                 continue
             keys = accepted.cover_keys
-            return SessionServer(accepted, hello.accept(keys.upstream, keys.downstream))
+            cover = hello.accept(keys.upstream, keys.downstream)
+            return SessionServer(accepted, cover, hello.forwarded_for)
         if not self._opening.possible:
             raise NotOurs("no hello of this bridge in this cover")
         return None

@@ -7,6 +7,7 @@ tell that it did not fall into the middle of a cell.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from obfsfte.alarm import Alarm
 from obfsfte.classic.cells import CellCipher, CellDecoder, CellEncoder, Random
@@ -22,6 +23,7 @@ class ClassicChannel:
     ready = True
     ends_with_fin = True
     clock_difference: int | None = None
+    forwarded_for: Sequence[bytes] = ()
     alarm: Alarm | None = None
 
     def __init__(self, encoder: CellEncoder, decoder: CellDecoder) -> None:

@@ -108,6 +108,10 @@ class Hello(Protocol):
     def record(self) -> bytes:
         """The record to verify."""
 
+    @property
+    def forwarded_for(self) -> Sequence[bytes]:
+        """What servers between said of the client's address: as `Channel.forwarded_for`."""
+
     def accept(self, upstream: bytes, downstream: bytes) -> Cover:
         """The server's side, once the session has verified the record.
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 #: Bytes of a request's or a response's head at most, its blank line included.
 MAX_HEAD = 1 << 14
 
+#: Where a server between says whom it saw; each adds one (a custom; RFC 7239 has another).
+FORWARDED_FOR = b"x-forwarded-for"
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 

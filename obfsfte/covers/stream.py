@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import ClassVar
 
 import attrs
 
@@ -147,6 +148,7 @@ class StreamHello:
     """A string that may be a client's hello (a `Hello`)."""
 
     record: bytes
+    forwarded_for: ClassVar[Sequence[bytes]] = ()
     _place: int
     _embedding: Embedding
     _rest: bytes  # what followed the string

@@ -24,7 +24,7 @@ import attrs
 from obfsfte.alarm import Alarm
 from obfsfte.covers import masking
 from obfsfte.covers.embedding import Embedding
-from obfsfte.covers.http_fields import tokens
+from obfsfte.covers.http_fields import FORWARDED_FOR, tokens, values
 from obfsfte.covers.schedule import schedule
 from obfsfte.covers.sizes import Sizes
 from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
@@ -173,6 +173,10 @@ class WebSocketHello:
     _upgrade: Upgrade
     _response: Filled
     _random: Random
+
+    @property
+    def forwarded_for(self) -> list[bytes]:
+        return values(self._upgrade.headers, FORWARDED_FOR)
 
     def accept(self, upstream: bytes, downstream: bytes) -> WebSocketCover:
         if self._place != self._embedding.place(self.record, _draw(upstream)):

@@ -40,6 +40,7 @@ from obfsfte.transport.context import Context
 from obfsfte.transport.extorport import ExtORPortEndpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.side import Side
+from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 
 if TYPE_CHECKING:
     from obfsfte.wires import ClassicWire
@@ -48,7 +49,11 @@ log = Logger()
 
 _CLASSIC_OPTIONS = ("key", "format", "release")
 _SITE_OPTIONS = ("url", "sni", "pin", "path")
-_OPTIONS = ("cover", "fallback", *_SITE_OPTIONS, "classic", *_CLASSIC_OPTIONS)
+_PROXY_OPTIONS = ("trusted-proxies", "proxy-protocol")
+_OPTIONS = (
+    *("cover", "fallback", *_SITE_OPTIONS, *_PROXY_OPTIONS),
+    *("classic", *_CLASSIC_OPTIONS),
+)
 
 
 class ManagedServer(ManagedProxy):
@@ -63,10 +68,11 @@ class ManagedServer(ManagedProxy):
     async def _launch(self, name: str) -> None:
         options = (self._plugin.config.getServerTransportOptions() or {}).get(name, {})
         bridge, classic, fallback = self._parse(options)
+        proxies = _trusted_proxies(options)
         context = make_context(self._reactor)
         target = partial(self._target, name)
         factory = _LateFactory(
-            lambda: make_site([*bridge.wires(), *classic], target, fallback), context
+            lambda: make_site([*bridge.wires(), *classic], target, fallback, proxies), context
         )
         # tor that wants all transports ("*") names no address for any.
         host, port = self._plugin.getBindAddresses().get(name, UNSPECIFIED_BIND_ADDRESS)
@@ -164,6 +170,16 @@ def _classic_wire(options: Mapping[str, str]) -> ClassicWire:
         return ClassicWire(releases, ClassicKey.from_hex(options["key"]))
     log.warn("classic=1 without key=: fteproxy's public key protects nothing")
     return ClassicWire(releases, DEFAULT_KEY)
+
+
+def _trusted_proxies(options: Mapping[str, str]) -> TrustedProxies:
+    """Who may say where a client is. Raises ConfigError."""
+    send_headers = _yes(options, "proxy-protocol")
+    if "trusted-proxies" in options:
+        return TrustedProxies.parse(options["trusted-proxies"], send_headers)
+    if send_headers:
+        raise ConfigError("option proxy-protocol=1 needs trusted-proxies=: anybody could lie")
+    return NO_PROXIES
 
 
 def _yes(options: Mapping[str, str], key: str) -> bool:

@@ -29,8 +29,10 @@ from obfsfte.channel import Channel, Opening
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import connect_side, describe
 from obfsfte.transport.gate import Gate, Swallow
+from obfsfte.transport.proxy_protocol import ProxyHeaderPhase
 from obfsfte.transport.relay import Relay, Splice
 from obfsfte.transport.side import Side
+from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 
 log = Logger()
 
@@ -42,20 +44,22 @@ class Site:
     `openings` makes, for one connection, what the enabled wires expect first. `target`
     gives the way to the target for a client's address (tor's ExtORPort is told it).
     `fallback` is where strangers go; None: they are swallowed for a while drawn from
-    `patience` (seconds).
+    `patience` (seconds). `proxies` are those who may say that a client is somebody else.
     """
 
     openings: Callable[[], Sequence[Opening]]
     target: Callable[[IAddress], IStreamClientEndpoint]
     fallback: IStreamClientEndpoint | None
     patience: Callable[[], float]
+    proxies: TrustedProxies = NO_PROXIES
 
 
 class ServerConnection:
     """One accepted connection, until its relay has started."""
 
-    def __init__(self, wire: Side, site: Site, context: Context) -> None:
+    def __init__(self, wire: Side, peer: IAddress, site: Site, context: Context) -> None:
         self._wire = wire
+        self._peer = peer
         self._site = site
         self._context = context
         self._dialling: Deferred[None] | None = None
@@ -79,7 +83,8 @@ class ServerConnection:
     def _welcome(self, channel: Channel, from_wire: list[bytes]) -> None:
         self._fallback.end()
         self._hold()
-        endpoint = self._site.target(self._wire.transport.getPeer())
+        visitor = self._site.proxies.visitor(self._peer, channel.forwarded_for)
+        endpoint = self._site.target(visitor)
         self._dialling = Deferred.fromCoroutine(self._reach(endpoint, channel, from_wire))
         self._dialling.addErrback(self._unreachable, "target")
 
@@ -236,4 +241,11 @@ class _Accepted(Side):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        ServerConnection(self, self._site, self._context).start()
+        if self._site.proxies.announces(self.transport.getPeer()):
+            ProxyHeaderPhase(self, self._begin, self._context)
+        else:
+            self._begin(None)
+
+    def _begin(self, source: IAddress | None) -> None:
+        peer = source or self.transport.getPeer()
+        ServerConnection(self, peer, self._site, self._context).start()

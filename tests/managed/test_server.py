@@ -217,6 +217,8 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "not text": ({"fallback": "\udcff"}, "cannot connect to "),
     "no url": ({"url": "shop.example"}, "url= must read wss://"),
     "no certificate": ({"url": "wss://a.example", "pin": "/dev/null"}, "has no certificate in PEM"),
+    "no proxy": ({"trusted-proxies": "a.example"}, "'a.example' is neither an address nor a"),
+    "all proxies": ({"proxy-protocol": "1"}, "proxy-protocol=1 needs trusted-proxies="),
     "no path": ({"path": "live"}, "path=: the cover hex takes no parameters"),
 }
 

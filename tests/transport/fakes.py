@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -149,6 +149,7 @@ class LineChannel:
 
     ends_with_fin = False
     clock_difference: int | None = None
+    forwarded_for: Sequence[bytes] = ()
 
     def __init__(self, ready: bool = True) -> None:
         self.ready = ready
