@@ -19,6 +19,8 @@ import pytest
 
 from obfsfte._version import __version__
 from tests.e2e.capture import capture
+from tests.e2e.certificates import Issued
+from tests.e2e.front import Site
 from tests.e2e.tornet import Tor, TorError, TorNetwork, zombies_of
 from tests.e2e.transports import BIN, Bridge, Fte, Obfs4, Transport, add_bridge, add_client
 from tests.e2e.waiting import LOOPBACK, free_port, wait_for
@@ -223,6 +225,25 @@ def test_tors_own_traffic_is_what_its_cover_says(
     assert found.malformed == found.undissected == found.blocked == found.flagged == 0
     assert not found.warnings
     assert found.unmatched <= 1  # the connection goes on
+
+
+def test_behind_nginx_with_tls(network: TorNetwork, web: WebServer, tmp_path: Path) -> None:
+    """A client comes over IPv6 to nginx, and nginx to the bridge, whose tor counts the client."""
+    geoip, debug = tmp_path / "geoip6", tmp_path / "debug"
+    geoip.write_text("::1,::1,XZ\n")
+    torrc = f"GeoIPv6File {geoip}\nLog [general]debug file {debug}\nSafeLogging 0\n"
+    (tmp_path / "certificate").mkdir()
+    chain = Issued(tmp_path / "certificate", "localhost").chain
+    site = Site(tmp_path / "site", chain, host="[::1]")
+    options = " ".join(f"{key}={value}" for key, value in site.options.items())
+    inside = add_bridge(network, "bridge-nginx", Fte(options=f"{options} sni=localhost"), torrc)
+    bridge = Bridge(inside.tor, inside.transport, "192.0.2.3:1")
+    with site.nginx(int(inside.address.rpartition(":")[2])):
+        client = add_client(network, "client-nginx", bridge)
+        client.wait_for_bootstrap()
+        assert_fetches(client, web, 5 * MEGABYTE)
+    assert "Seen client from '::1' with transport 'fte'" in debug.read_text()
+    assert "CountrySummary=xz=" in bridge.tor.getinfo("status/clients-seen")
 
 
 PROXIES = {
