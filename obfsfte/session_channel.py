@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from os import urandom
 from random import Random
 
@@ -35,13 +36,14 @@ from obfsfte.session.replay import ReplayCheck
 _SEED = "seed"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # or there were no cached property
 class CoverChoice:
     """A cover's definition, and the bridge line's parameters for it."""
 
     definition: Definition
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
+    @cached_property
     def prologue(self) -> bytes:
         """What both ends must agree on. Raises ConfigError for parameters it cannot use."""
         fingerprint = self.definition.fingerprint(self.parameters)
@@ -152,7 +154,7 @@ class SessionClient(SessionChannel):
         random_bytes: RandomBytes = urandom,
     ) -> None:
         greeting = choice.definition.client(choice.parameters_at(cert), random)
-        self._handshake = ClientHandshake(cert, choice.prologue(), now, random_bytes)
+        self._handshake = ClientHandshake(cert, choice.prologue, now, random_bytes)
         self._now = now
         hello = self._handshake.hello(greeting.record_size(MIN_HELLO))
         keys = self._handshake.cover_keys
@@ -201,7 +203,7 @@ class SessionOpening:
         random_bytes: RandomBytes = urandom,
     ) -> None:
         self._opening = choice.definition.opening(choice.parameters_at(keys.cert), random)
-        self._handshake = ServerHandshake(keys, choice.prologue(), seen, random_bytes)
+        self._handshake = ServerHandshake(keys, choice.prologue, seen, random_bytes)
         self._now = now
 
     def feed(self, data: bytes) -> SessionChannel | None:

@@ -96,7 +96,7 @@ def cover_choice(arguments: Mapping[str, str], catalogue: Catalogue) -> CoverCho
     if "url" in arguments and not {"host", "path", "scheme"} <= definition.parameters:
         raise ConfigError(f"url=: the cover {definition.name} cannot be part of a web site")
     choice = CoverChoice(definition, parameters)
-    choice.prologue()
+    _ = choice.prologue
     return choice
 
 

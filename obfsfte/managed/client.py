@@ -49,6 +49,9 @@ log = Logger()
 #: Loopback, for tor alone.
 _SOCKS_HOST = "127.0.0.1"
 
+#: Bridges whose wires are kept ready; any program of this machine may ask for more.
+_MOST_WIRES = 64
+
 
 class ManagedClient(ManagedProxy):
     """One SOCKS5 listener for all bridges."""
@@ -59,6 +62,7 @@ class ManagedClient(ManagedProxy):
         super().__init__(reactor, plugin)
         self._dialler = _Dialler(reactor, plugin.config)
         self._context = make_context(reactor)
+        self._wires: dict[frozenset[tuple[str, str]], Callable[[], Channel]] = {}
 
     async def launch(self) -> None:
         if self._plugin.config.getProxy() is not None:
@@ -99,10 +103,16 @@ class ManagedClient(ManagedProxy):
         phase.fail(failure)
 
     def _wire(self, arguments: Mapping[str, str]) -> Callable[[], Channel]:
+        """What a line asks for, made once: tor says it anew for each connection."""
         from obfsfte.bridge import unix_time
         from obfsfte.wires import client_wire
 
-        return client_wire(arguments, self._catalogue, unix_time)
+        line = frozenset(arguments.items())
+        if line not in self._wires:
+            if len(self._wires) >= _MOST_WIRES:
+                self._wires.clear()
+            self._wires[line] = client_wire(arguments, self._catalogue, unix_time)
+        return self._wires[line]
 
     @cached_property
     def _catalogue(self) -> Catalogue:

@@ -369,3 +369,12 @@ def test_stopping_cuts_connections_in_any_phase(tmp_path: Path) -> None:
         lose(side)
     lose(wire_side)
     assert stopped == [None]
+
+
+def test_a_line_is_read_once_and_not_any_number_of_lines_are_kept(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    made = {id(client.proxy._wire({"format": "dummy"})) for _ in range(3)}
+    assert len(made) == 1
+    for number in range(200):
+        client.proxy._wire({"key": f"{number:064x}", "format": "dummy"})
+        assert len(client.proxy._wires) <= 64
