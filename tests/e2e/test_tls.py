@@ -21,6 +21,7 @@ from tests.e2e.halves import (
     half,
     receive,
 )
+from tests.e2e.proxies import Proxy
 from tests.e2e.pt_process import Managed, ask, client_environment, refusal
 from tests.e2e.waiting import LOOPBACK
 
@@ -190,6 +191,23 @@ def test_the_name_in_tls_can_be_another(authorities: Authorities, tor: tuple[Man
             request, _, names = take_request(bridge, authorities.elsewhere.context())
         assert "\r\nHost: shop.example\r\n" in request
         assert names == ["other.example"]
+
+
+@pytest.mark.parametrize("kind", ["socks5", "socks4a", "http"])
+def test_through_an_outgoing_proxy_which_looks_the_name_up(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "files").mkdir()
+    shown = Issued(tmp_path / "files", "shop.invalid")
+    with (
+        Target() as bridge,
+        Proxy(kind, {"shop.invalid": LOOPBACK}) as proxy,
+        Managed(client_environment(tmp_path, TOR_PT_PROXY=proxy.uri())) as client,
+    ):
+        arguments = {**url(bridge, "shop.invalid"), "pin": shown.pin}
+        with ask(client.port(), *PLACEHOLDER, arguments):
+            request, _, names = take_request(bridge, shown.context())
+        assert request.startswith("GET /live")
+        assert names == ["shop.invalid"]
+        assert proxy.requests == [("shop.invalid", bridge.port, None)]
 
 
 NO_AUTHORITY = "no authority that is trusted here has signed the certificate"
