@@ -37,6 +37,10 @@ from obfsfte.covers.websocket_opening import (
 )
 from obfsfte.errors import NotOurs
 
+#: A server pings after so many seconds, time and again, as servers of WebSockets do: what is
+#: between cuts a connection that is silent, nginx after 60 seconds if it is not told otherwise.
+PING_SECONDS = (45.0, 57.0)
+
 _NORMAL_CLOSURE = (1000).to_bytes(2, "big")  # RFC 6455, section 7.4.1
 
 
@@ -45,8 +49,6 @@ class WebSocketCover:
 
     `opening`: what a client still has to read before messages come; None at the server.
     """
-
-    alarm: Alarm | None = None
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class WebSocketCover:
         self._unsent = [head]
         self._opening = opening
         self._masks = opening is not None
+        self.alarm = None if self._masks else self._until_ping()
 
     @property
     def at_boundary(self) -> bool:
@@ -94,6 +97,7 @@ class WebSocketCover:
                 ping = bytes(payload)
             elif opcode is Opcode.CLOSE:
                 self.finished = True
+                self.alarm = None
                 break
         # Of several pings the last may be answered for all (RFC 6455, section 5.5.3).
         if ping is not None and not self.finished:
@@ -101,14 +105,20 @@ class WebSocketCover:
         return records
 
     def wake(self) -> None:
-        """Never: it has no alarm."""
+        """At the server: ping."""
+        self._unsent += self._frame(Opcode.PING, b"")
+        self.alarm = self._until_ping()
 
     def data_to_send(self) -> list[bytes]:
         unsent, self._unsent = self._unsent, []
         return unsent
 
     def finish(self) -> list[bytes]:
+        self.alarm = None
         return self._frame(Opcode.CLOSE, _NORMAL_CLOSURE)
+
+    def _until_ping(self) -> Alarm | None:
+        return Alarm(self._random.uniform(*PING_SECONDS))
 
     def _frame(self, opcode: Opcode, payload: bytes) -> list[bytes]:
         return frame(

@@ -409,6 +409,33 @@ def test_other_frames_of_an_intermediary() -> None:
     assert client.data_to_send() == []
 
 
+def test_a_server_pings_time_and_again_before_nginx_loses_its_patience() -> None:
+    client, server = connect()
+    seconds = set()
+    for _ in range(20):
+        alarm = server.alarm
+        assert alarm is not None and 40 < alarm.seconds < 60
+        seconds.add(alarm.seconds)
+        server.wake()
+        assert server.alarm is not alarm
+        assert client.unwrap(b"".join(server.data_to_send())) == []
+        pong = b"".join(client.data_to_send())
+        assert pong[:2] == b"\x8a\x80"
+        assert server.unwrap(pong) == []
+        assert server.data_to_send() == []
+    assert len(seconds) == 20
+    assert client.alarm is None
+
+
+def test_nobody_pings_after_the_end() -> None:
+    _, server = connect()
+    server.finish()
+    assert server.alarm is None
+    client, server = connect()
+    server.unwrap(b"".join(client.finish()))
+    assert server.alarm is None
+
+
 def test_after_a_close_frame_nothing_counts() -> None:
     _, server = connect()
     close = frame_library.Frame(frame_library.Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
