@@ -8,6 +8,7 @@ from twisted.application.service import IService
 
 from obfsfte.commands import pt, server
 from obfsfte.errors import ConfigError
+from obfsfte.limits import allow_many_connections
 from obfsfte.logs import also_log_to_tor
 from obfsfte.managed.life import live
 
@@ -36,6 +37,7 @@ def makeService(options: Options) -> IService:
     """Called by twistd, for which SystemExit is the way to end with one line."""
     from twisted.internet import reactor
 
+    allow_many_connections()
     try:
         if options["managed"]:
             os.umask(0o077)

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from obfsfte.commands import options as shared
 from obfsfte.errors import ConfigError
+from obfsfte.limits import allow_many_connections
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.config import EnvError, checkClientMode
 from obfsfte.pyptlib.server import ServerTransportPlugin
@@ -70,6 +71,7 @@ def run(options: Options) -> int:
 
     log_path = Path(plugin.config.getStateLocation(), "fte", "obfsfte.log")
     log_to_tor(plugin, log_path if options["log-file"] else None)
+    allow_many_connections()
     loop: Any = reactor
     proxy = live(loop, plugin)
     loop.addSystemEventTrigger("before", "shutdown", proxy.stopService)

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from obfsfte.errors import ConfigError
+from obfsfte.limits import allow_many_connections
 from obfsfte.service import ListenError, TunnelService
 
 
@@ -19,6 +20,7 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
 
     `ready` is printed once the service listens. Returns the exit status.
     """
+    allow_many_connections()
     status = 0
     stopping = False
 
