@@ -68,7 +68,7 @@ def times(language: Language, walks: Walks) -> tuple[float, float]:
 
 def our_times(language: Language) -> dict[str, tuple[float, float]]:
     return {
-        name: times(language, make(language.root, language.length))
+        name: times(language, make({language.length: language.root})[language.length])
         for name, make in reversed(forms.available().items())
     }
 

@@ -234,7 +234,9 @@ static const size_t RECORD_WORDS[SECTIONS] = {
 
 typedef struct {
     PyObject_HEAD
-    uint64_t *words; /* the whole layout; what follows points into it */
+    PyObject *owner; /* of the layout, if it is that of another table */
+    uint64_t *words; /* the whole layout, if it is ours; what follows points into it */
+    const Node *root;
     const limb *limbs;
     const Node *nodes;
     const Arc *arcs;
@@ -415,7 +417,7 @@ static Py_ssize_t
 walk_rank(const Table *table, const uint8_t *text, limb *sum, limb *place)
 {
     const size_t room = 2 * table->most_limbs + 2;
-    const Node *node = table->nodes;
+    const Node *node = table->root;
     uint64_t at = 0;
     while (node->arc_count) {
         if (at >= table->length) {
@@ -481,7 +483,7 @@ Returns 0, or -1 if a layout is wrong. */
 static int
 walk_unrank(const Table *table, limb *number, uint8_t *text, limb *place, limb *scratch)
 {
-    const Node *node = table->nodes;
+    const Node *node = table->root;
     uint64_t at = 0;
     while (node->arc_count) {
         uint64_t which = choose_arc(table, node, number);
@@ -670,6 +672,7 @@ load(Table *table, const uint8_t *layout, size_t size)
         at += table->counts[i] * RECORD_WORDS[i];
     }
     point_into(table, starts);
+    table->root = table->nodes;
     return at == words && is_sound(table) ? 0 : -1;
 }
 
@@ -703,9 +706,45 @@ table_dealloc(Table *table)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)table);
     PyMem_Free(table->words);
+    Py_XDECREF(table->owner);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(table);
     Py_DECREF(type);
+}
+
+/* Another language in the same layout: its first node, and the length of its strings. */
+static PyObject *
+table_language(Table *table, PyObject *args)
+{
+    Py_ssize_t root, length;
+    if (!PyArg_ParseTuple(args, "nn:language", &root, &length)) {
+        return NULL;
+    }
+    if (root < 0 || (uint64_t)root >= table->counts[NODES] || length < 0) {
+        PyErr_SetString(PyExc_ValueError, "no language of this layout");
+        return NULL;
+    }
+    PyTypeObject *type = Py_TYPE((PyObject *)table);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Table *other = (Table *)allocate(type, 0);
+    if (other != NULL) {
+        other->owner = Py_NewRef(table->owner != NULL ? table->owner : (PyObject *)table);
+        other->root = table->nodes + root;
+        other->limbs = table->limbs;
+        other->nodes = table->nodes;
+        other->arcs = table->arcs;
+        other->boxes = table->boxes;
+        other->runs = table->runs;
+        other->chunks = table->chunks;
+        other->spans = table->spans;
+        other->texts = table->texts;
+        other->alphabets = table->alphabets;
+        other->firsts = table->firsts;
+        memcpy(other->counts, table->counts, sizeof(table->counts));
+        other->length = (uint64_t)length;
+        other->most_limbs = table->most_limbs;
+    }
+    return (PyObject *)other;
 }
 
 static limb
@@ -790,7 +829,7 @@ table_rank(Table *table, PyObject *data)
             PyErr_Format(state->not_in_language, "no string goes on so at byte %zd", wrong);
         }
         else {
-            number = number_from_limbs(state, sum, table->nodes->size);
+            number = number_from_limbs(state, sum, table->root->size);
         }
     }
     PyMem_Free(memory);
@@ -802,7 +841,7 @@ static PyObject *
 table_unrank(Table *table, PyObject *number)
 {
     State *state = state_of(table);
-    size_t most = table->most_limbs, size = table->nodes->size;
+    size_t most = table->most_limbs, size = table->root->size;
     /* The number, a place, and scratch space. */
     limb *memory = PyMem_Malloc((4 * most + 2) * sizeof(limb));
     if (memory == NULL) {
@@ -811,7 +850,7 @@ table_unrank(Table *table, PyObject *number)
     PyObject *string = NULL;
     memset(memory, 0, (2 * most + 1) * sizeof(limb));
     if (limbs_from_number(state, number, memory, size) == 0) {
-        if (compare(memory, table->limbs + table->nodes->count, size) >= 0) {
+        if (compare(memory, table->limbs + table->root->count, size) >= 0) {
             PyErr_SetString(PyExc_OverflowError, "no string of the language has this rank");
         }
         else {
@@ -830,6 +869,8 @@ table_unrank(Table *table, PyObject *number)
 static PyMethodDef table_methods[] = {
     {"rank", (PyCFunction)table_rank, METH_O, "How many strings come before this one."},
     {"unrank", (PyCFunction)table_unrank, METH_O, "The string after so many others."},
+    {"language", (PyCFunction)table_language, METH_VARARGS,
+     "The table of another language in the same layout: its first node, its length."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -8,7 +8,7 @@ the process starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from obfsfte.regular import ranking
@@ -28,7 +28,7 @@ class Walks(Protocol):
 class PythonWalks:
     """The readable form."""
 
-    def __init__(self, root: Node, length: int) -> None:
+    def __init__(self, root: Node) -> None:
         self._root = root
 
     def rank(self, data: bytes) -> int:
@@ -38,12 +38,17 @@ class PythonWalks:
         return ranking.unrank(self._root, number)
 
 
-Form = Callable[[Node, int], Walks]  # of the first node, and the length of the strings
+def walk_in_python(roots: Mapping[int, Node]) -> dict[int, PythonWalks]:
+    """The walks from each of these nodes, by the length of the strings that it begins."""
+    return {length: PythonWalks(root) for length, root in roots.items()}
+
+
+Form = Callable[[Mapping[int, Node]], Mapping[int, Walks]]
 
 
 def available() -> dict[str, Form]:
     """All forms that can run here by name, the slowest first."""
-    forms: dict[str, Form] = {"Python": PythonWalks}
+    forms: dict[str, Form] = {"Python": walk_in_python}
     try:
         from obfsfte.regular.kernel import lay_out
     except ImportError:
@@ -55,7 +60,7 @@ def available() -> dict[str, Form]:
 
 def _choose() -> tuple[str, Form]:
     if os.environ.get("OBFSFTE_PURE_PYTHON") == "1":
-        return "Python", PythonWalks
+        return "Python", walk_in_python
     *_, fastest = available().items()
     return fastest
 

@@ -1,11 +1,11 @@
-"""The layout of a language's nodes that the C form of rank and unrank works on.
+"""The layout of languages' nodes that the C form of rank and unrank works on.
 
 One buffer of 64-bit words, in the machine's byte order. It begins with the number of records in
 each section; the sections follow, in this order. `_kernel.c` names the fields of the records.
 
 ```
  limbs      all large numbers, least significant word first
- nodes      the root first -> a first, arcs, limbs of the count
+ nodes      the roots first, in order -> a first, arcs, limbs of the count
  arcs       -> a box, a node, limbs of the offset
  boxes      -> runs, limbs of the inverse
  runs       -> a chunk, repeated
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from obfsfte.regular._kernel import Table
@@ -43,9 +43,10 @@ _SPARE_BITS = 16
 _Spans = tuple[tuple[bytes, int], ...]
 
 
-def lay_out(root: Node, length: int) -> Table:
-    """The strings of `length` bytes that are counted from `root`, for the kernel."""
-    return Table(length, _Layout(root).packed())
+def lay_out(roots: Mapping[int, Node]) -> dict[int, Table]:
+    """The strings of each length that are counted from its node, for the kernel, in one layout."""
+    table = Table(max(roots), _Layout(roots.values()).packed())
+    return {length: table.language(number, length) for number, length in enumerate(roots)}
 
 
 def _limbs(number: int) -> int:
@@ -53,7 +54,7 @@ def _limbs(number: int) -> int:
 
 
 class _Layout:
-    def __init__(self, root: Node) -> None:
+    def __init__(self, roots: Iterable[Node]) -> None:
         self._limbs = array("Q")
         self._nodes = array("Q")
         self._arcs = array("Q")
@@ -68,7 +69,7 @@ class _Layout:
         self._chunk_numbers: dict[_Spans, int] = {}
         self._alphabet_numbers: dict[bytes, int] = {}
         self._first_numbers: dict[int, int] = {}  # by identity: they are shared between nodes
-        self._add_nodes(root)
+        self._add_nodes(roots)
 
     def packed(self) -> bytes:
         self._texts += bytes(-len(self._texts) % 8)
@@ -96,9 +97,9 @@ class _Layout:
         self._limbs += words
         return start
 
-    def _add_nodes(self, root: Node) -> None:
-        numbers = {root: 0}
-        nodes = [root]
+    def _add_nodes(self, roots: Iterable[Node]) -> None:
+        nodes = list(roots)
+        numbers = {node: number for number, node in enumerate(nodes)}
         for node in nodes:  # which grows meanwhile
             limbs = _limbs(node.count)
             shift = -node.count.bit_length() % 64

@@ -30,27 +30,37 @@ def _to_pattern(pattern: Pattern | bytes | str) -> Pattern:
     return pattern if isinstance(pattern, Pattern) else Pattern(pattern)
 
 
-def _count_strings(pattern: Pattern, lengths: Sequence[int]) -> list[Node]:
-    """The first node of the strings of each length. Raises as Language does."""
-    for length in lengths:
-        if length < 0:
-            raise ConfigError(f"a length of {length} bytes is negative")
-    automaton = pattern.automaton
-    try:
-        roots = count_strings(find_hubs(automaton), lengths)
-    except TableTooLarge:
-        raise PatternError(
-            f"the pattern takes too much memory with a length of {max(lengths)} bytes: "
-            "use a shorter length, or fewer repeats"
-        ) from None
-    for length in lengths:
-        if length not in roots:
-            near = nearest_lengths(automaton, length)
-            raise EmptyLanguage(
-                f"the pattern matches no string of {length} bytes, "
-                + (f"but some of {' and '.join(map(str, near))}" if near else "nor near that")
-            )
-    return [roots[length] for length in lengths]
+class _Family:
+    """Languages of one pattern: their nodes, which they share, and what walks those.
+
+    Raises as Language does.
+    """
+
+    def __init__(self, pattern: Pattern, lengths: Sequence[int]) -> None:
+        for length in lengths:
+            if length < 0:
+                raise ConfigError(f"a length of {length} bytes is negative")
+        automaton = pattern.automaton
+        try:
+            #: By length: the first of the nodes (see table.py) that the strings are counted in.
+            self.roots = count_strings(find_hubs(automaton), lengths)
+        except TableTooLarge:
+            raise PatternError(
+                f"the pattern takes too much memory with a length of {max(lengths)} bytes: "
+                "use a shorter length, or fewer repeats"
+            ) from None
+        for length in lengths:
+            if length not in self.roots:
+                near = nearest_lengths(automaton, length)
+                raise EmptyLanguage(
+                    f"the pattern matches no string of {length} bytes, "
+                    + (f"but some of {' and '.join(map(str, near))}" if near else "nor near that")
+                )
+
+    @cached_property
+    def walks(self) -> Mapping[int, forms.Walks]:
+        """Made when one is first needed: the kernel's layout takes time and memory."""
+        return forms.make_walks(self.roots)
 
 
 @attrs.frozen(slots=False)  # for the cached properties
@@ -63,13 +73,18 @@ class Language:
 
     pattern: Pattern = attrs.field(converter=_to_pattern)
     length: int
+    _family: _Family = attrs.field(kw_only=True, eq=False, repr=False)
+
     #: The first of the nodes (see table.py) that the strings are counted in.
-    root: Node = attrs.field(kw_only=True, eq=False, repr=False)
+    root: Node = attrs.field(init=False, eq=False, repr=False)
+
+    @_family.default
+    def _alone(self) -> _Family:
+        return _Family(self.pattern, [self.length])
 
     @root.default
-    def _count(self) -> Node:
-        [root] = _count_strings(self.pattern, [self.length])
-        return root
+    def _find_root(self) -> Node:
+        return self._family.roots[self.length]
 
     @classmethod
     def several(cls, pattern: Pattern | bytes | str, lengths: Sequence[int]) -> list[Language]:
@@ -78,10 +93,8 @@ class Language:
         Raises what the first raises that cannot be.
         """
         pattern = _to_pattern(pattern)
-        roots = _count_strings(pattern, lengths)
-        return [
-            cls(pattern, length, root=root) for length, root in zip(lengths, roots, strict=True)
-        ]
+        family = _Family(pattern, lengths)
+        return [cls(pattern, length, family=family) for length in lengths]
 
     @property
     def size(self) -> int:
@@ -95,8 +108,7 @@ class Language:
 
     @cached_property
     def _walks(self) -> forms.Walks:
-        """Made when it is first needed: the kernel's layout takes time and memory."""
-        return forms.make_walks(self.root, self.length)
+        return self._family.walks[self.length]
 
     def unrank(self, number: int) -> bytes:
         """The string that comes after `number` others. Raises RankOutOfRange."""

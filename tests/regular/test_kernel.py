@@ -51,7 +51,7 @@ def mutated(string: bytes, source: random.Random) -> bytes:
 
 def assert_same(language: Language, source: random.Random, rounds: int) -> None:
     """For ranks at the edges and random ones, and for their strings with bytes altered."""
-    table = kernel.lay_out(language.root, language.length)
+    table = kernel.lay_out({language.length: language.root})[language.length]
     size = language.size
     numbers = {0, 1, size - 1, size // 2}
     for edge in range(64, min(size.bit_length(), 1000), 64):
@@ -142,7 +142,7 @@ def test_long_strings(pattern: bytes, length: int) -> None:
 
 
 def test_what_is_no_number_of_the_language() -> None:
-    table = kernel.lay_out(Language(b"[a-z]{3}", 3).root, 3)
+    table = kernel.lay_out({3: Language(b"[a-z]{3}", 3).root})[3]
     assert table.unrank(26**3 - 1) == b"zzz"
     for number in (26**3, 1 << 64, 1 << 5000, -1):
         with pytest.raises(OverflowError):
@@ -153,7 +153,7 @@ def test_what_is_no_number_of_the_language() -> None:
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
 def test_rank_takes_any_buffer(buffer: Callable[[bytes], bytes]) -> None:
-    table = kernel.lay_out(Language(b"[a-z]{3}", 3).root, 3)
+    table = kernel.lay_out({3: Language(b"[a-z]{3}", 3).root})[3]
     assert table.rank(buffer(b"aba")) == 26
     with pytest.raises(NotInLanguage, match="2 bytes where the strings have 3"):
         table.rank(buffer(b"ab"))
@@ -164,7 +164,7 @@ def test_rank_takes_any_buffer(buffer: Callable[[bytes], bytes]) -> None:
 def test_a_layout_that_was_damaged() -> None:
     """No word of a layout can lead the kernel outside it: it is refused, or it does no harm."""
     language = Language(rb"(?:[a-z]{1,20}\.){1,5}(?:com|org|net)[0-9]{20}", 60)
-    layout = kernel._Layout(language.root).packed()
+    layout = kernel._Layout([language.root]).packed()
     strings = [language.unrank(number) for number in (0, language.size // 3, language.size - 1)]
     source = random.Random(5)
     refused = 0
@@ -181,11 +181,43 @@ def test_a_layout_that_was_damaged() -> None:
         except (ValueError, MemoryError):
             refused += 1
             continue
+        with suppress(ValueError):
+            table = table.language(source.randrange(3), source.choice([60, 60, 59, 61, 0]))
         for string in strings:
             for action, argument in ((table.rank, string), (table.unrank, language.size // 5)):
                 with suppress(ValueError, OverflowError, SystemError, MemoryError):
                     action(argument)  # type: ignore[operator]
     assert refused > 100
+
+
+def test_languages_in_one_layout() -> None:
+    languages = Language.several(rb"(?:[a-z]{1,20}\.){1,5}(?:com|org|net)", range(20, 61))
+    tables = kernel.lay_out({language.length: language.root for language in languages})
+    alone = sum(len(kernel._Layout([language.root]).packed()) for language in languages)
+    together = len(kernel._Layout([language.root for language in languages]).packed())
+    assert together * 10 < alone
+    source = random.Random(7)
+    longest = tables.pop(60)  # it may go before the others
+    del longest
+    for language in languages[:-1]:
+        table = tables[language.length]
+        for number in (0, language.size - 1, source.randrange(language.size)):
+            string = ranking.unrank(language.root, number)
+            assert table.unrank(number) == string
+            assert table.rank(string) == number
+        with pytest.raises(OverflowError):
+            table.unrank(language.size)
+        with pytest.raises(NotInLanguage):
+            table.rank(string + b"m")
+        with pytest.raises(NotInLanguage):
+            table.rank(string[:-1])
+
+
+@pytest.mark.parametrize(("root", "length"), [(-1, 3), (3, 3), (1 << 40, 3), (0, -1)])
+def test_no_language_of_a_layout(root: int, length: int) -> None:
+    table = kernel.lay_out({3: Language(b"[a-z]{3}", 3).root})[3]
+    with pytest.raises(ValueError, match="no language of this layout"):
+        table.language(root, length)
 
 
 @pytest.mark.parametrize("layout", [b"", bytes(7), bytes(80), bytes(88), b"\xff" * 80])
@@ -196,7 +228,7 @@ def test_what_is_no_layout(layout: bytes) -> None:
 
 def test_nothing_is_leaked() -> None:
     language = Language(rb"(?:[a-z]{1,20}\.){1,5}(?:com|org|net)", 60)
-    layout = kernel._Layout(language.root).packed()
+    layout = kernel._Layout([language.root]).packed()
     table = Table(60, layout)
     number = language.size // 3
     string = table.unrank(number)
@@ -212,7 +244,10 @@ def test_nothing_is_leaked() -> None:
                         action(argument)  # type: ignore[operator]
             for wrong in (layout, layout[:-8]):
                 with suppress(ValueError):
-                    Table(60, wrong)
+                    Table(60, wrong).language(0, 60).language(0, 60)
+            for root in (0, -1, "0"):
+                with suppress(ValueError, TypeError):
+                    table.language(root, 60)  # type: ignore[arg-type]
 
     work(10)
     tracemalloc.start()
