@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from twisted.python import usage
 
@@ -87,7 +88,8 @@ class Options(shared.Options):
 def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
-    connect = options["connect"] and service.client_endpoint(reactor, options["connect"])
+    place = options["connect"]
+    connect: Any = None if place is None else service.client_endpoint(reactor, place)
     if line is not None:
         # A line without either asks for the classic wire with the key that everybody has.
         key = None if {"cert", "key"} & line.arguments.keys() else DEFAULT_KEY
