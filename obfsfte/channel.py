@@ -43,6 +43,10 @@ class Channel(Protocol):
     #: (classic). False: a record does, and TCP stays open both ways until both ended.
     ends_with_fin: bool
 
+    #: Whether its ends speak in turns, on a wire whose connections may come and go between
+    #: messages (then it is an `obfsfte.turn_channel.TurnChannel`).
+    takes_turns: bool
+
     #: By how many seconds the peer's clock is ahead of ours, on a wire that tells, once it has.
     clock_difference: int | None
 
@@ -95,6 +99,7 @@ class PassThrough:
 
     ready = True
     ends_with_fin = True
+    takes_turns = False
     clock_difference: int | None = None
     forwarded_for: Sequence[bytes] = ()
     alarm: Alarm | None = None

@@ -266,7 +266,12 @@ def make_site(
 
     openings()
     patience = random.SystemRandom()
-    return Site(openings, target, fallback, lambda: patience.uniform(*_PATIENCE), proxies)
+    follower = None
+    if any(wire.speaks_http for wire in wires):
+        from obfsfte.covers.http_messages import RequestFollower
+
+        follower = RequestFollower
+    return Site(openings, target, fallback, lambda: patience.uniform(*_PATIENCE), proxies, follower)
 
 
 def make_context(reactor: Any, timeouts: Timeouts | None = None) -> Context:

@@ -11,15 +11,17 @@ the answer; until it has come the client may not send, and after it both ends ma
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import urandom
 from random import Random
+from typing import cast
 
 import attrs
 
 from obfsfte.alarm import Alarm
-from obfsfte.covers.cover import Cover, Definition
+from obfsfte.channel import Channel
+from obfsfte.covers.cover import AnyCover, Cover, Definition, Hello
 from obfsfte.errors import NotOurs, Truncated
 from obfsfte.session.handshake import (
     MIN_HELLO,
@@ -57,12 +59,24 @@ class CoverChoice:
         return {**self.parameters, _SEED: seed.hex()}
 
 
+def greet(
+    choice: CoverChoice, cert: Cert, now: int, random: Random, random_bytes: RandomBytes
+) -> tuple[ClientHandshake, AnyCover]:
+    """A client's handshake, and its cover, which has the hello to send."""
+    greeting = choice.definition.client(choice.parameters_at(cert), random)
+    handshake = ClientHandshake(cert, choice.prologue, now, random_bytes)
+    hello = handshake.hello(greeting.record_size(MIN_HELLO))
+    keys = handshake.cover_keys
+    return handshake, greeting.begin(hello, keys.upstream, keys.downstream)
+
+
 class SessionChannel:
     """An established session in its cover; an `obfsfte.channel.Channel`."""
 
     __slots__ = ("_closed", "_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
 
     ends_with_fin = False
+    takes_turns = False
     clock_difference: int | None = None
     forwarded_for: Sequence[bytes] = ()
 
@@ -153,12 +167,9 @@ class SessionClient(SessionChannel):
         random: Random,
         random_bytes: RandomBytes = urandom,
     ) -> None:
-        greeting = choice.definition.client(choice.parameters_at(cert), random)
-        self._handshake = ClientHandshake(cert, choice.prologue, now, random_bytes)
+        self._handshake, cover = greet(choice, cert, now, random, random_bytes)
+        super().__init__(cast(Cover, cover))
         self._now = now
-        hello = self._handshake.hello(greeting.record_size(MIN_HELLO))
-        keys = self._handshake.cover_keys
-        super().__init__(greeting.begin(hello, keys.upstream, keys.downstream))
         self.clock_difference = None
 
     def receive(self, data: bytes) -> list[bytes]:
@@ -187,6 +198,15 @@ class SessionServer(SessionChannel):
         self._establish(session)
 
 
+@attrs.frozen
+class Accepted:
+    """A hello that verified, in its cover."""
+
+    hello: AcceptedHello
+    cover: AnyCover
+    forwarded_for: Sequence[bytes]
+
+
 class SessionOpening:
     """What a session's client says first, at the server; an `obfsfte.channel.Opening`.
 
@@ -206,16 +226,27 @@ class SessionOpening:
         self._handshake = ServerHandshake(keys, choice.prologue, seen, random_bytes)
         self._now = now
 
-    def feed(self, data: bytes) -> SessionChannel | None:
+    def feed(self, data: bytes) -> Channel | None:
         """The channel once a hello verifies; its own hello is then in `data_to_send`."""
-        for hello in self._opening.feed(data):
+        accepted = self._verify(self._opening.feed(data))
+        if accepted is None:
+            return None
+        return SessionServer(accepted.hello, cast(Cover, accepted.cover), accepted.forwarded_for)
+
+    def _verify(self, hellos: Iterable[Hello]) -> Accepted | None:
+        """The first of the hellos that verifies, and its cover.
+
+        Raises NotOurs when there is none, and there can be none any more.
+        """
+        for hello in hellos:
             try:
                 accepted = self._handshake.receive(hello.record, self._now())
             except NotOurs:
                 continue
             keys = accepted.cover_keys
-            cover = hello.accept(keys.upstream, keys.downstream)
-            return SessionServer(accepted, cover, hello.forwarded_for)
+            return Accepted(
+                accepted, hello.accept(keys.upstream, keys.downstream), hello.forwarded_for
+            )
         if not self._opening.possible:
             raise NotOurs("no hello of this bridge in this cover")
         return None

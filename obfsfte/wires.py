@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random, SystemRandom
+from typing import ClassVar
 
 import attrs
 
@@ -37,6 +38,7 @@ from obfsfte.errors import ConfigError
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
+from obfsfte.turn_channel import SessionTurnOpening, Tickets, TurnClient
 from obfsfte.way import shown_arguments
 
 DEFAULT_FORMAT = "manual-http"
@@ -82,7 +84,8 @@ def _session_client_wire(
     cert = Cert.parse(arguments["cert"])
     choice = cover_choice(arguments, catalogue)
     random = SystemRandom()
-    return lambda: SessionClient(choice, cert, now(), random)
+    make = TurnClient if choice.definition.takes_turns else SessionClient
+    return lambda: make(choice, cert, now(), random)
 
 
 def cover_choice(arguments: Mapping[str, str], catalogue: Catalogue) -> CoverChoice:
@@ -109,8 +112,18 @@ class SessionWire:
     seen: ReplayCheck
     now: Now
     random: Random = attrs.field(factory=SystemRandom)
+    _tickets: Tickets = attrs.field(factory=dict)
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether a client's opening may follow requests of others on a connection."""
+        return self.choice.definition.speaks_http
 
     def opening(self) -> Opening:
+        if self.choice.definition.takes_turns:
+            return SessionTurnOpening(
+                self.choice, self.keys, self.seen, self.now, self._tickets, self.random
+            )
         return SessionOpening(self.choice, self.keys, self.seen, self.now, self.random)
 
 
@@ -120,6 +133,7 @@ class ClassicWire:
 
     releases: Sequence[Release]
     key: ClassicKey
+    speaks_http: ClassVar[bool] = False
 
     def opening(self) -> Opening:
         return ClassicOpening(self.releases, self.key)

@@ -22,6 +22,7 @@ class ClassicChannel:
 
     ready = True
     ends_with_fin = True
+    takes_turns = False
     clock_difference: int | None = None
     forwarded_for: Sequence[bytes] = ()
     alarm: Alarm | None = None

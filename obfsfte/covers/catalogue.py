@@ -26,10 +26,12 @@ _SUFFIX = ".toml"
 
 def _kinds() -> Mapping[str, Callable[[Table, str, str], Definition]]:
     """For each kind: what makes a definition from its table, its name and its description."""
+    from obfsfte.covers.http_definition import HttpDefinition
     from obfsfte.covers.stream_definition import StreamDefinition
     from obfsfte.covers.websocket_definition import WebSocketDefinition
 
-    return {each.kind: each.load for each in (StreamDefinition, WebSocketDefinition)}
+    kinds = (StreamDefinition, WebSocketDefinition, HttpDefinition)
+    return {each.kind: each.load for each in kinds}
 
 
 def load_definition(text: str, filename: str) -> Definition:

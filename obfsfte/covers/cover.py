@@ -1,8 +1,8 @@
 """The interface of a cover, as the session's channel sees it.
 
 A cover turns records (sealed bytes of the session, uniform to anyone without the keys)
-into covertext and back: one cover message carries one record. It is sans-I/O, one object
-per connection and side, and its shape follows the handshake's order:
+into covertext and back. It is sans-I/O, one object per connection and side, and its shape
+follows the handshake's order:
 
 ```
  client                                        server
@@ -12,7 +12,10 @@ per connection and side, and its shape follows the handshake's order:
    begin(hello, keys) -> Cover                   hello.accept(keys)  -> Cover
 ```
 
-So whoever holds a `Cover` is past the opening, and knows the two keys that the session
+There are two sorts of covers. In a `Cover` both ends speak when they like, and each message
+carries one record. In a `TurnCover` they take turns, and a message carries what records there are.
+
+So whoever holds one is past the opening, and knows the two keys that the session
 derives for it from the bridge's secret and the hello's nonce. A cover draws from them what
 both ends must know and a censor must not predict: where the next message ends, above all.
 
@@ -25,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from obfsfte.alarm import Alarm
 
@@ -88,13 +91,74 @@ class Cover(Protocol):
         """
 
 
+@runtime_checkable
+class TurnCover(Protocol):
+    """One side of one conversation in turns, once the opening is over. Buffers are bounded.
+
+    The conversation need not stay on one connection of the network: between an answer and the
+    next question its bytes may move to another.
+    """
+
+    @property
+    def my_turn(self) -> bool:
+        """Whether the next message is ours: the peer's is complete, and not answered."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no question is on its way, and none waits for its answer."""
+
+    @property
+    def closes_connection(self) -> bool:
+        """Whether the connection ends after the last answer."""
+
+    def record_size(self, wanted: int) -> int:
+        """Size in bytes of the message's last record, when `wanted` bytes would suit best."""
+
+    def say(self, records: Sequence[bytes], now: int) -> list[bytes]:
+        """Our message, which carries these records: buffers to write, in order.
+
+        `now` is unix time. Raises ValueError when it is not our turn, or for records that it
+        cannot carry.
+        """
+
+    @property
+    def needs_record(self) -> bool:
+        """Whether our message must have a record."""
+
+    def unwrap(self, data: bytes) -> list[bytes]:
+        """As `Cover.unwrap`; `my_turn` may have changed, and records may have come in part."""
+
+    def data_to_send(self) -> list[bytes]:
+        """What the cover itself has to write now (the client's hello); may be empty."""
+
+
+class TurnOpening(Protocol):
+    """What an opening (`Opening`) of a cover whose ends take turns has, too."""
+
+    def tickets(self) -> Sequence[bytes]:
+        """The strings in the request, once it has been read, that may be a session's ticket."""
+
+
+class ServerCover(TurnCover, Protocol):
+    """A server's side: it knows its session's next question when it sees it."""
+
+    def next_tickets(self) -> Sequence[bytes]:
+        """The strings of which the next question will have one. They do not repeat."""
+
+    def resume(self, opening: TurnOpening) -> None:
+        """The next question is the one that this opening has read so far."""
+
+
+AnyCover = Cover | TurnCover
+
+
 class Greeting(Protocol):
     """A client's side before its hello exists."""
 
     def record_size(self, wanted: int) -> int:
         """Size in bytes of the record that must hold the hello; as `Cover.record_size`."""
 
-    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> Cover:
+    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> AnyCover:
         """Wrap the hello, which is then in the cover's `data_to_send`.
 
         Raises ValueError when the hello's size is not the one that `record_size` gave.
@@ -112,7 +176,7 @@ class Hello(Protocol):
     def forwarded_for(self) -> Sequence[bytes]:
         """What servers between said of the client's address: as `Channel.forwarded_for`."""
 
-    def accept(self, upstream: bytes, downstream: bytes) -> Cover:
+    def accept(self, upstream: bytes, downstream: bytes) -> AnyCover:
         """The server's side, once the session has verified the record.
 
         The cover has taken all bytes fed to the opening: call `unwrap(b"")` for records
@@ -155,7 +219,15 @@ class Definition(Protocol):
 
     @property
     def kind(self) -> str:
-        """The kind of cover: `stream`, `websocket`."""
+        """The kind of cover: `stream`, `websocket`, `http`."""
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether its covers are `TurnCover`s."""
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether its openings are requests of HTTP, which may follow others on a connection."""
 
     @property
     def description(self) -> str:

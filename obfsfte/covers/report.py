@@ -8,13 +8,22 @@ definition works.
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import cast
 
 import attrs
 
-from obfsfte.covers.cover import KEY_SIZE, Cover, Definition
+from obfsfte.covers.cover import (
+    KEY_SIZE,
+    AnyCover,
+    Definition,
+    ServerCover,
+    TurnCover,
+    TurnOpening,
+)
 from obfsfte.covers.exemption import PRINTABLE
 from obfsfte.session.records import OVERHEAD
 
@@ -64,21 +73,38 @@ def converse(
     upstream.record_bytes += len(hello)
     found = definition.opening(parameters, random).feed(upstream.wire)
     [server] = [maybe.accept(*keys) for maybe in found if maybe.record == hello]
-    _carry(server, client, downstream, random)
+    server.unwrap(b"")
+    _carry(server, client.unwrap, downstream, random)
+
+    def serve(message: bytes) -> Sequence[bytes | memoryview]:
+        if not definition.takes_turns:
+            return server.unwrap(message)
+        opening = definition.opening(parameters, random)
+        opening.feed(message)
+        cast(ServerCover, server).resume(cast(TurnOpening, opening))
+        return server.unwrap(b"")
+
     for _ in range(count - 1):
-        _carry(client, server, upstream, random)
-        _carry(server, client, downstream, random)
+        _carry(client, serve, upstream, random)
+        _carry(server, client.unwrap, downstream, random)
     return upstream, downstream
 
 
-def _carry(sender: Cover, receiver: Cover, traffic: Traffic, random: Random) -> None:
+def _carry(
+    sender: AnyCover,
+    receive: Callable[[bytes], Sequence[bytes | memoryview]],
+    traffic: Traffic,
+    random: Random,
+) -> None:
     """Send one random record through."""
     record = random.randbytes(sender.record_size(_WANTED))
-    message = b"".join([*sender.data_to_send(), *sender.wrap(record)])
+    if isinstance(sender, TurnCover):
+        message = b"".join(sender.say([record], int(time.time())))
+    else:
+        message = b"".join([*sender.data_to_send(), *sender.wrap(record)])
     traffic.messages.append(message)
     traffic.record_bytes += len(record)
-    received = receiver.unwrap(message)
-    if received != [record]:
+    if receive(message) != [record]:
         raise AssertionError("the cover did not carry a record")
 
 

@@ -31,6 +31,12 @@ def schedule(choices: Sequence[T], key: bytes) -> Iterator[tuple[T, int]]:
     return _draws(choices, key)
 
 
+def opening_draw(upstream: bytes) -> int:
+    """The number that decides about a hello's place, where it alone is put into a language."""
+    _, draw = next(schedule([None], upstream))
+    return draw
+
+
 def _draws(choices: Sequence[T], key: bytes) -> Iterator[tuple[T, int]]:
     for number in count():
         digest = hmac.digest(key, number.to_bytes(8, "big"), hashlib.sha256)

@@ -62,6 +62,8 @@ class StreamDefinition:
     upstream: Direction
     downstream: Direction
     kind: ClassVar[str] = "stream"
+    takes_turns: ClassVar[bool] = False
+    speaks_http: ClassVar[bool] = False
     parameters: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod

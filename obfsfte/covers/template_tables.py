@@ -30,6 +30,10 @@ from obfsfte.session.handshake import MIN_HELLO
 #: sees more of one by chance, but not the tenth part of all, as of no real client with cookies.
 MAX_SHARE_OF_LENGTH = 0.05
 MAX_LENGTHS = 64
+#: Bytes of a request's head at most: common servers take 8 KB, and an intermediary may add to it.
+MAX_REQUEST = 6144
+#: Of each string that a session's request is known by.
+MIN_TICKET_BITS = 96
 MAX_LENGTH = 4096
 _VISIBLE = frozenset(range(0x21, 0x7F))
 #: What neither ends a cookie or a member of a query nor is changed by an intermediary.
@@ -66,10 +70,32 @@ def load_carriers(table: Table) -> dict[str, Carrier]:
     return {each: _load_carrier(below.table(each), each) for each in below.names()}
 
 
-def load_fields(table: Table, taken: Sequence[str]) -> dict[str, Field]:
-    """From `[fields.*]`; the names that are `taken` cannot be used. Raises ConfigError."""
+def load_tickets(table: Table) -> dict[str, tuple[str, Sequence[Language]]]:
+    """From `[tickets.*]`: patterns, and their languages. Raises ConfigError."""
+    below = table.table("tickets")
+    return {each: _load_ticket(below.table(each)) for each in below.names()}
+
+
+def _load_ticket(table: Table) -> tuple[str, Sequence[Language]]:
+    text, languages = load_languages(table, 1, _CARRIER_BYTES)
+    table.finish()
+    for language in languages:
+        if language.capacity < MIN_TICKET_BITS:
+            raise table.fault(
+                "lengths",
+                f"{language.length} is too short: a ticket must have {MIN_TICKET_BITS} bits, so "
+                f"that nobody guesses it, and has {language.capacity}",
+            )
+    return text, languages
+
+
+def load_fields(table: Table, taken: Sequence[str], per: Sequence[str]) -> dict[str, Field]:
+    """From `[fields.*]`; the names that are `taken` cannot be used. Raises ConfigError.
+
+    `per` are the values of that key.
+    """
     below = table.table("fields")
-    fields = {each: _load_field(below.table(each), each) for each in below.names()}
+    fields = {each: _load_field(below.table(each), each, per) for each in below.names()}
     for each in ("host", "path"):
         if each not in fields:
             raise below.fault(each, "missing; the bridge line can replace it")
@@ -115,13 +141,14 @@ def _load_carrier(table: Table, name: str) -> Carrier:
     return Carrier(name, text, embeddings)
 
 
-def _load_field(table: Table, name: str) -> Field:
+def _load_field(table: Table, name: str, values: Sequence[str]) -> Field:
     _, languages = load_languages(table, 1, _VISIBLE)
     per = table.text("per")
     table.finish()
-    if per not in ("bridge", "connection"):
-        raise table.fault("per", f'must be "bridge" or "connection", not {per!r}')
-    return Field(name, languages, is_fixed=per == "bridge")
+    if per not in values:
+        known = " or ".join(f'"{each}"' for each in values)
+        raise table.fault("per", f"must be {known}, not {per!r}")
+    return Field(name, languages, per)
 
 
 def check_template(template: Template, table: Table, known: set[str]) -> list[str]:
@@ -159,7 +186,7 @@ def _commonest_length(
     for name, times in Counter(names).items():
         if name in carriers:
             lengths: Sequence[int] = carriers[name].lengths
-        elif name in fields and not fields[name].is_fixed:
+        elif name in fields and fields[name].per != "bridge":
             lengths = [language.length for language in fields[name].languages]
         else:
             continue
@@ -169,3 +196,18 @@ def _commonest_length(
             longer[total] = longer.get(total, 0.0) + share / len(lengths)
         shares = longer
     return max(shares.values())
+
+
+def check_length(
+    template: Template, table: Table, carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+) -> None:
+    """Refuse a request's template that may be longer than servers take."""
+    longest = len(template.text) + sum(
+        carriers[name].lengths[-1] if name in carriers else fields[name].longest
+        for name in template.placeholders
+        if name in carriers or name in fields
+    )
+    if longest > MAX_REQUEST:
+        raise table.fault(
+            template.name, f"has up to {longest} bytes, and servers may refuse over {MAX_REQUEST}"
+        )

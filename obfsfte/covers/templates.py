@@ -60,8 +60,8 @@ class Field:
 
     name: str
     languages: Sequence[Language]
-    #: Whether all connections of a bridge have the same.
-    is_fixed: bool
+    #: What has one value: a "bridge", a "session", a "connection", or a "message".
+    per: str
 
     @property
     def longest(self) -> int:
@@ -69,13 +69,31 @@ class Field:
         return max(language.length for language in self.languages)
 
     def value(self, seeded: Seeded, random: Random) -> str:
-        if self.is_fixed:
+        if self.per == "bridge":
             language = seeded.choice(f"length of {self.name}", self.languages)
-            rank = seeded.draw(self.name) % language.size
-        else:
-            language = random.choice(self.languages)
-            rank = random.randrange(language.size)
-        return language.unrank(rank).decode("ascii")
+            return language.unrank(seeded.draw(self.name) % language.size).decode("ascii")
+        return self.fresh(random)
+
+    def fresh(self, random: Random) -> str:
+        """A string of any of the languages, each of which is as likely."""
+        language = random.choice(self.languages)
+        return language.unrank(random.randrange(language.size)).decode("ascii")
+
+    def of_session(self, key: bytes) -> str:
+        """The value that both ends of a session know."""
+        return drawn(self.languages, key, f"field {self.name}").decode("ascii")
+
+
+def drawn(languages: Sequence[Language], key: bytes, label: str) -> bytes:
+    """A string of one of the languages that follows from the key; each of them is as likely.
+
+    SHAKE256(key || label) gives 8 bytes for the language's number, modulo their number, and
+    16 more than the largest language's capacity has, for the string's number in it, the same.
+    """
+    size = 24 + max(language.capacity for language in languages) // 8
+    digest = hashlib.shake_256(key + label.encode("ascii")).digest(size)
+    language = languages[int.from_bytes(digest[:8], "big") % len(languages)]
+    return language.unrank(int.from_bytes(digest[8:], "big") % language.size)
 
 
 @attrs.frozen

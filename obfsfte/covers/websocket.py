@@ -25,7 +25,7 @@ from obfsfte.alarm import Alarm
 from obfsfte.covers import masking
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_fields import FORWARDED_FOR, tokens, values
-from obfsfte.covers.schedule import schedule
+from obfsfte.covers.schedule import opening_draw
 from obfsfte.covers.sizes import Sizes
 from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
 from obfsfte.covers.websocket_frames import MAX_MESSAGE, FrameReader, Opcode, frame
@@ -152,7 +152,7 @@ class WebSocketGreeting:
 
     def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> WebSocketCover:
         request = self._request
-        string = request.embedding.embed(hello, _draw(upstream))
+        string = request.embedding.embed(hello, opening_draw(upstream))
         return WebSocketCover(
             FrameReader(masked=False),
             self._random,
@@ -165,12 +165,6 @@ def _offered(template: Template) -> list[bytes]:
     """The subprotocols that a request offers."""
     name = "sec-websocket-protocol"
     return tokens([(name.encode(), each.encode()) for each in template.values(name)], name.encode())
-
-
-def _draw(upstream: bytes) -> int:
-    """The number that decides about the hello's place in its language."""
-    _, draw = next(schedule([None], upstream))
-    return draw
 
 
 @attrs.frozen
@@ -189,7 +183,7 @@ class WebSocketHello:
         return values(self._upgrade.headers, FORWARDED_FOR)
 
     def accept(self, upstream: bytes, downstream: bytes) -> WebSocketCover:
-        if self._place != self._embedding.place(self.record, _draw(upstream)):
+        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
             raise NotOurs("a hello was altered within the cover's language")
         reader = FrameReader(masked=True, early=self._upgrade.rest)
         return WebSocketCover(reader, self._random, self._head())

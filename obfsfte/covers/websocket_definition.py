@@ -39,6 +39,7 @@ from obfsfte.covers.table import Table
 from obfsfte.covers.template_tables import (
     PARAMETERS,
     SEED,
+    check_length,
     check_lengths_vary,
     check_parameters,
     check_template,
@@ -51,9 +52,6 @@ from obfsfte.covers.websocket_frames import MAX_MESSAGE
 from obfsfte.covers.websocket_opening import KEY_SIZE
 from obfsfte.errors import WireError
 from obfsfte.session.records import OVERHEAD
-
-#: Bytes of a request at most: common servers take 8 KB, and an intermediary may add to it.
-MAX_REQUEST = 6144
 
 
 @attrs.frozen
@@ -69,13 +67,17 @@ class WebSocketDefinition:
     #: Where requests have their hellos, sorted.
     places: Sequence[Place]
     kind: ClassVar[str] = "websocket"
+    takes_turns: ClassVar[bool] = False
+    speaks_http: ClassVar[bool] = True
     parameters: ClassVar[frozenset[str]] = frozenset(PARAMETERS)
 
     @classmethod
     def load(cls, table: Table, name: str, description: str) -> WebSocketDefinition:
         """From the rest of a definition's table. Raises ConfigError."""
         carriers = load_carriers(table)
-        fields = load_fields(table, ["key", "accept", "scheme", *carriers])
+        fields = load_fields(
+            table, ["key", "accept", "scheme", *carriers], ["bridge", "connection"]
+        )
         below = table.table("requests")
         requests, places = [], set()
         for each in below.names():
@@ -215,14 +217,6 @@ def _check_request(
             f"must have one carrier ({', '.join(carriers)}) in braces, at the end of a member of "
             "the query, of a cookie, or of another field",
         )
-    longest = len(template.text) + sum(
-        carriers[name].lengths[-1] if name in carriers else fields[name].longest
-        for name in names
-        if name not in ("key", "scheme")
-    )
-    if longest > MAX_REQUEST:
-        raise table.fault(
-            template.name, f"has up to {longest} bytes, and servers may refuse over {MAX_REQUEST}"
-        )
+    check_length(template, table, carriers, fields)
     check_lengths_vary(template, table, carriers, fields)
     return place

@@ -11,9 +11,11 @@ empty: nothing but ciphertext is on the wire, and a record that was dropped, rep
 swapped or altered does not open. Before every record whose number is a multiple of
 `REKEY_INTERVAL`, except the first, both ends replace the key (Noise's REKEY).
 
-One stream of records per direction: data, padding anywhere, one end of stream. After the
-end padding may still come, since a cover may have to send (an HTTP response that answers a
-request) when the application has nothing more to say; data may not.
+One stream of records per direction: data, one end of stream, and anywhere, also after the end,
+padding and holds, since a cover may have to send (an HTTP response that answers a request) when
+the application has nothing more to say. A hold asks the peer for a message without data, in
+covers whose ends take turns: there each message must be read to its end for the other
+direction to go on, so nobody may leave one in the network that he has no room for.
 
 Noise wants messages of at most 65535 bytes, for the sake of small buffers. Covers bound
 records themselves, and larger ones are cheaper, so this limit is not kept here.
@@ -43,6 +45,11 @@ class RecordType(enum.IntEnum):
     DATA = 0
     PADDING = 1
     END = 2
+    HOLD = 3
+
+
+#: The types that may not come after the end of the stream.
+_STREAM = (RecordType.DATA, RecordType.END)
 
 
 class _Rekeyed:
@@ -84,7 +91,7 @@ class Sealer:
             raise ValueError(f"a record of {size} bytes cannot carry {length}")
         if kind is not RecordType.DATA and length:
             raise ValueError(f"a record of type {kind.name} has no payload")
-        if self._ended and kind is not RecordType.PADDING:
+        if self._ended and kind in _STREAM:
             raise RuntimeError("the stream has ended")
         self._ended = self._ended or kind is RecordType.END
         header = (kind << 24 | length).to_bytes(_HEADER_SIZE, "big")
@@ -131,7 +138,7 @@ class Opener:
             raise WireError("a record of an unknown type") from None
         if kind is not RecordType.DATA and end != _HEADER_SIZE:
             raise WireError("a payload in a record that has none")
-        if self.ended and kind is not RecordType.PADDING:
+        if self.ended and kind in _STREAM:
             raise WireError("a record after the end of the stream")
         self.ended = self.ended or kind is RecordType.END
         return kind, plaintext[_HEADER_SIZE:end]

@@ -7,6 +7,7 @@ the bridge is dialled and the handshake done; then a relay joins the two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,10 +17,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel
+from obfsfte.transport.client_wire import ClientWire
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import Handshake, connect_side, describe
 from obfsfte.transport.relay import Relay
 from obfsfte.transport.side import Side
+from obfsfte.transport.turn_relay import TurnRelay
+
+if TYPE_CHECKING:
+    from obfsfte.turn_channel import TurnChannel
 
 log = Logger()
 
@@ -65,10 +71,17 @@ class ClientConnection:
             await connect_side(self._bridge.endpoint, self._wire, context)
             channel = self._bridge.open_channel()
             from_wire = await Handshake(self._wire, channel, context).start()
-            relay = Relay(self._wire, channel, self._plain, context)
+            relay = self._relay(channel)
         finally:
             context.connections.discard(self)
         relay.start(from_wire, before_relay())
+
+    def _relay(self, channel: Channel) -> Relay:
+        if not channel.takes_turns:
+            return Relay(self._wire, channel, self._plain, self._context)
+        turns = cast("TurnChannel", channel)
+        wire = ClientWire(self._wire, turns, self._bridge.endpoint, self._context)
+        return TurnRelay(wire.side, turns, self._plain, self._context)
 
     def abort(self) -> None:
         """Give up before the relay has started."""

@@ -122,8 +122,9 @@ class Handshake:
         except WireError as error:
             self._fail(f"the bridge's answer is not one for our key: {error}")
             return
-        self._side.write_all(self._channel.data_to_send())
-        if self._channel.ready:
+        if not self._channel.ready:
+            self._side.write_all(self._channel.data_to_send())
+        else:  # what there is to send is the relay's now
             self._deadline.cancel()
             self._compare_clocks()
             self._finished.callback(plain_data)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from obfsfte.channel import Channel, Opening
-from obfsfte.errors import NotOurs, WireError
+from obfsfte.errors import NotOurs
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.side import Side
 
@@ -25,7 +25,7 @@ MAX_OPENING = 1 << 16
 class Gate:
     """Decides for one connection, then calls one of its three ways out, once.
 
-    `on_client(channel, application_bytes)`; `on_stranger()`; `on_lost()`, when the peer
+    `on_client(channel)`; `on_stranger()`; `on_lost()`, when the peer
     reset the connection before it was decided. Until then each piece of data that leaves
     it open, or decides against him, is given to `on_unproven(data)`.
     """
@@ -37,7 +37,7 @@ class Gate:
         *,
         deadlines: Deadlines,
         seconds: float,
-        on_client: Callable[[Channel, list[bytes]], None],
+        on_client: Callable[[Channel], None],
         on_unproven: Callable[[bytes], None],
         on_stranger: Callable[[], None],
         on_lost: Callable[[], None],
@@ -79,13 +79,7 @@ class Gate:
     def _client(self, channel: Channel) -> None:
         self._decided = True
         self._deadline.cancel()
-        try:
-            application_bytes = channel.receive(b"")
-        except WireError:
-            # The opening was good, what came with it was not: cut, as a relay would.
-            self._wire.abort()
-            return
-        self._on_client(channel, application_bytes)
+        self._on_client(channel)
 
     def give_up(self) -> None:
         """Decide for a stranger now. Harmless once it is decided."""

@@ -76,8 +76,7 @@ class Relay:
         self._plain.handler = _PlainEvents(self)
         any_lost = self._wire.is_lost or self._plain.is_lost
         if not any_lost:
-            self._wire.take_from(self._plain)
-            self._plain.take_from(self._wire)
+            self._join_producers()
         self._plain.write_all(list(from_wire))
         if from_plain:
             self._channel.send(from_plain)
@@ -91,6 +90,10 @@ class Relay:
             side.release()
         if any_lost:
             self.side_lost()
+
+    def _join_producers(self) -> None:
+        self._wire.take_from(self._plain)
+        self._plain.take_from(self._wire)
 
     def wire_received(self, data: bytes) -> None:
         self._idle.extend(self._idle_seconds)
@@ -184,7 +187,8 @@ class Relay:
         if self._channel.peer_closed and not self._wire_ended:
             self._wire_ended = True
             self._plain.take_no_more()
-            self._plain.half_close()
+            if not self._plain.is_lost:
+                self._plain.half_close()
             self._close_if_both_ended()
 
     def _close_if_both_ended(self) -> None:
@@ -230,6 +234,16 @@ class Splice(Relay):
         if self._plain.was_reset or self._wire.was_reset:
             self._plain_ended = self._wire_ended = False
         super().side_lost()
+
+    def part(self) -> None:
+        """Leave the site, as a visitor does; the wire is somebody else's."""
+        self._begin_to_close()
+        self._idle.cancel()
+        self._connections.discard(self)
+        self._wire.take_no_more()
+        self._plain.take_no_more()
+        if not self._plain.is_lost:
+            self._plain.close()
 
 
 class _WireEvents:

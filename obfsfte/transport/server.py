@@ -17,6 +17,7 @@ site of the web waits as well for the rest of a request, so an HTTP opening may 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,13 +27,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel, Opening
+from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
+from obfsfte.transport.deadlines import Deadline
 from obfsfte.transport.dial import connect_side, describe
 from obfsfte.transport.gate import Gate, Swallow
 from obfsfte.transport.proxy_protocol import ProxyHeaderPhase
 from obfsfte.transport.relay import Relay, Splice
+from obfsfte.transport.server_session import ServerSession
 from obfsfte.transport.side import Side
+from obfsfte.transport.stranger import FollowedSplice
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
+
+if TYPE_CHECKING:  # tor waits for no wire
+    from obfsfte.covers.http_messages import RequestFollower
+    from obfsfte.transport.server_session import Sessions
+    from obfsfte.turn_channel import TurnServer
 
 log = Logger()
 
@@ -41,7 +51,8 @@ log = Logger()
 class Site:
     """What a server half is there for.
 
-    `openings` makes, for one connection, what the enabled wires expect first. `target`
+    `openings` makes, for one connection, what the enabled wires expect first. `follower` makes
+    what follows a stranger's requests, if one of HTTP may be an opening later on. `target`
     gives the way to the target for a client's address (tor's ExtORPort is told it).
     `fallback` is where strangers go; None: they are swallowed for a while drawn from
     `patience` (seconds). `proxies` are those who may say that a client is somebody else.
@@ -52,10 +63,15 @@ class Site:
     fallback: IStreamClientEndpoint | None
     patience: Callable[[], float]
     proxies: TrustedProxies = NO_PROXIES
+    follower: Callable[[], RequestFollower] | None = None
+    sessions: Sessions = attrs.field(factory=dict, repr=False)
 
 
 class ServerConnection:
-    """One accepted connection, until its relay has started."""
+    """One accepted connection: until a relay has it, or, for sessions in turns, to its end.
+
+    Such a session's request leaves the connection free for the next one, which may be anybody's.
+    """
 
     def __init__(self, wire: Side, peer: IAddress, site: Site, context: Context) -> None:
         self._wire = wire
@@ -63,9 +79,18 @@ class ServerConnection:
         self._site = site
         self._context = context
         self._dialling: Deferred[None] | None = None
-        self._fallback = FallbackVisit(self._fallback_speaks, context)
+        self._session: ServerSession | None = None
+        self._idle: Deadline | None = None
 
     def start(self) -> None:
+        self._open_gate()
+        if self._site.fallback is not None:
+            self._fallback.start(self._site.fallback)
+
+    def _open_gate(self) -> None:
+        self._fallback = FallbackVisit(self._fallback_speaks, self._context)
+        make_follower = self._site.follower
+        self._follower = None if make_follower is None else make_follower()
         self._context.connections.add(self)
         self._gate = Gate(
             self._wire,
@@ -77,16 +102,34 @@ class ServerConnection:
             on_stranger=self._turn_away,
             on_lost=self._left,
         )
-        if self._site.fallback is not None:
-            self._fallback.start(self._site.fallback)
 
-    def _welcome(self, channel: Channel, from_wire: list[bytes]) -> None:
+    def _welcome(self, channel: Channel) -> None:
         self._fallback.end()
+        if channel.takes_turns:
+            self._serve(cast("TurnServer", channel))
+            return
+        self._end_idleness()
+        from_wire = self._first_bytes(channel)
+        if from_wire is None:
+            return
         self._hold()
-        visitor = self._site.proxies.visitor(self._peer, channel.forwarded_for)
-        endpoint = self._site.target(visitor)
+        endpoint = self._target_for(channel)
         self._dialling = Deferred.fromCoroutine(self._reach(endpoint, channel, from_wire))
         self._dialling.addErrback(self._unreachable, "target")
+
+    def _target_for(self, channel: Channel) -> IStreamClientEndpoint:
+        visitor = self._site.proxies.visitor(self._peer, channel.forwarded_for)
+        return self._site.target(visitor)
+
+    def _first_bytes(self, channel: Channel) -> list[bytes] | None:
+        """The application's bytes that came with a hello; None: the connection had to be cut."""
+        try:
+            return channel.receive(b"")
+        except WireError:
+            # The opening was good, what came with it was not: cut, as a relay would.
+            self._discard()
+            self._wire.abort()
+            return None
 
     async def _reach(
         self, endpoint: IStreamClientEndpoint, channel: Channel, from_wire: list[bytes]
@@ -95,8 +138,29 @@ class ServerConnection:
         await connect_side(endpoint, plain, self._context)
         self._join(Relay(self._wire, channel, plain, self._context), from_wire)
 
+    def _serve(self, channel: TurnServer) -> None:
+        """A request of a session in turns has begun, its first or a later one."""
+        session = self._site.sessions.get(channel)
+        if session is None:
+            from_wire = self._first_bytes(channel)
+            if from_wire is None:
+                return
+            session = ServerSession(channel, self._site.sessions, self._context)
+            session.start(self._target_for(channel), from_wire)
+            self._wire.read_much()
+        self._discard()
+        self._wire.handler = self
+        self._session = session
+        if self._idle is None:
+            seconds = self._context.timeouts.idle
+            self._idle = self._context.deadlines.add(seconds, self._wire.close)
+        session.carry(self)
+
     def _pass_on(self, data: bytes) -> None:
+        if self._follower is not None and not self._follower.feed(data):
+            self._follower = None
         if self._site.fallback is not None:
+            self._fallback.start(self._site.fallback)
             self._fallback.hear(data)
 
     def _fallback_speaks(self) -> None:
@@ -104,17 +168,31 @@ class ServerConnection:
         self._gate.give_up()
 
     def _turn_away(self) -> None:
+        self._end_idleness()
         if self._site.fallback is None:
             self._swallow()
             return
+        self._fallback.start(self._site.fallback)
         self._hold()
         self._dialling = self._fallback.reached
         self._dialling.addCallback(lambda _: self._join_fallback())
         self._dialling.addErrback(self._unreachable, "fallback")
 
     def _join_fallback(self) -> None:
-        splice = Splice(self._wire, self._fallback.side, self._context)
-        self._join(splice, self._fallback.take_unheard(), self._fallback.said)
+        fallback = self._fallback
+        splice: Splice
+        if self._follower is None:
+            splice = Splice(self._wire, fallback.side, self._context)
+        else:
+            splice = FollowedSplice(
+                self._wire,
+                fallback.side,
+                self._context,
+                self._follower,
+                self._site.openings,
+                self._welcome,
+            )
+        self._join(splice, fallback.take_unheard(), fallback.said)
 
     def _swallow(self) -> None:
         Swallow(
@@ -141,11 +219,17 @@ class ServerConnection:
             self._wire.abort()
 
     def _left(self) -> None:
+        self._end_idleness()
         self._fallback.end()
         self._discard()
 
     def _discard(self) -> None:
         self._context.connections.discard(self)
+
+    def _end_idleness(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     def abort(self) -> None:
         """End it in whatever phase it is."""
@@ -156,14 +240,44 @@ class ServerConnection:
             self._wire.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Both sides are silent while the target is dialled: the wire is held."""
+        """Of a session's request. Else both sides are silent: the wire is held."""
+        if self._session is None or self._idle is None:
+            return
+        if self._session.is_asked_on(self):
+            self._session.deliver(data)
+            return
+        self._session = None
+        self._idle.extend(self._context.timeouts.idle)
+        self._open_gate()
+        self._gate.data_received(data)
 
     def read_ended(self) -> None:
-        pass
+        """The end of a connection that sessions use; one that is held is told later."""
+        if self._session is not None:
+            self._session.carrier_ended(self, clean=True)
+            self._wire.close()
 
     def lost(self) -> None:
-        """The client left before the target was reached."""
-        self.abort()
+        """The client left, before the target was reached or between requests."""
+        self._end_idleness()
+        if self._session is not None:
+            self._session.carrier_ended(self, clean=False)
+        else:
+            self.abort()
+
+    def respond(self, buffers: list[bytes]) -> None:
+        """A session's response, or part of it."""
+        if not self._wire.is_lost:
+            self._wire.write_all(buffers)
+
+    def close_after_response(self) -> None:
+        """No further request may come here."""
+        self._wire.close()
+
+    def cut(self, session: ServerSession) -> None:
+        """End it with a session that is cut, if that was its last user."""
+        if session is self._session and not self._wire.is_lost:
+            self._wire.abort()
 
 
 class FallbackVisit:
@@ -180,10 +294,14 @@ class FallbackVisit:
         self._context = context
         self._unheard: list[bytes] = []
         self._on_event = on_event
+        self._started = False
         self._ended = False
 
     def start(self, endpoint: IStreamClientEndpoint) -> None:
-        self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
+        """Connect to the site; once."""
+        if not self._started:
+            self._started = True
+            self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
 
     def hear(self, data: bytes) -> None:
         """Pass it on, once the site is reached."""

@@ -154,10 +154,14 @@ class Side(TwistedProtocol):
     def _lost(self) -> None:
         self.handler.lost()
 
+    def read_much(self) -> None:
+        """Read as much at once as suits bulk."""
+        if takes_writes_at_once(self.transport):
+            self.transport.bufferSize = READ_SIZE
+
     def take_from(self, source: Side) -> None:
         """From now on `source` is read only while what it brings can be written here."""
-        if takes_writes_at_once(source.transport):
-            source.transport.bufferSize = READ_SIZE
+        source.read_much()
         if takes_writes_at_once(self.transport):
             self._outlet = Outlet(self.transport, source.transport)
         else:

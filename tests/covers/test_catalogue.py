@@ -61,7 +61,7 @@ def test_file_names_that_make_no_name(filename: str) -> None:
     ("old", "new", "message"),
     [
         ("kind", "sort", "x.toml: kind: missing"),
-        ('"stream"', '"smtp"', "x.toml: kind: must be one of: stream, websocket; not 'smtp'"),
+        ('"stream"', '"smtp"', "x.toml: kind: must be one of: stream, websocket, http; not 'smtp'"),
         ('"stream"', "3", "x.toml: kind: must be a string"),
         ("description", "about", "x.toml: description: missing"),
         ('"letters"', r'"let\nters"', "x.toml: description: must be a single line"),
@@ -84,7 +84,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "covers.md"
 def test_the_example_of_the_documentation_is_right() -> None:
     text = DOCS.read_text("utf-8")
     examples = re.findall(r"```toml\n# (\S+)\n(.*?)```", text, re.S)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for name, example in examples:
         load_definition(example, name)
     name, example = examples[0]

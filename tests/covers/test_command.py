@@ -20,7 +20,7 @@ def test_list_names_every_cover(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["covers", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == Catalogue().names
-    assert {line.split()[1] for line in lines} == {"stream", "websocket"}
+    assert {line.split()[1] for line in lines} == {"stream", "websocket", "http"}
 
 
 def test_show(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from obfsfte.session.records import (
     Sealer,
 )
 
-DATA, PADDING, END = RecordType
+DATA, PADDING, END, HOLD = RecordType
 KEY = b"k" * 32
 
 
@@ -24,7 +24,8 @@ def make_pair():
 
 
 contents = st.one_of(
-    st.tuples(st.just(DATA), st.binary(max_size=300)), st.just((PADDING, b"")), st.just((END, b""))
+    st.tuples(st.just(DATA), st.binary(max_size=300)),
+    st.sampled_from([(PADDING, b""), (HOLD, b""), (END, b"")]),
 )
 
 
@@ -35,7 +36,7 @@ def test_what_is_sealed_opens(records):
     ended = False
     for (kind, payload), padding in records:
         size = OVERHEAD + len(payload) + padding
-        if ended and kind is not PADDING:
+        if ended and kind in (DATA, END):
             with pytest.raises(RuntimeError):
                 sealer.seal(kind, payload, size)
             continue
@@ -66,6 +67,7 @@ def test_large_records(length):
         (DATA, b"", OVERHEAD - 1),
         (DATA, b"x", OVERHEAD),
         (PADDING, b"x", 100),
+        (HOLD, b"x", 100),
         (END, b"x", 100),
         (DATA, bytes(MAX_PAYLOAD + 1), MAX_PAYLOAD + 1 + OVERHEAD),
     ],
@@ -151,10 +153,11 @@ def seal_anything(plaintext):
         b"\0\0\0",
         b"\0\0\0\1",
         b"\0\xff\xff\xffx",
-        b"\3\0\0\0",
+        b"\4\0\0\0",
         b"\xff\0\0\0",
         b"\1\0\0\1x",
         b"\2\0\0\1x",
+        b"\3\0\0\1x",
         b"\0\0\0\1x\1",
         b"\0\0\0\1x" + bytes(100) + b"\1",
         b"\1\0\0\0" + bytes(100) + b"\x80" + bytes(100),
@@ -166,9 +169,9 @@ def test_what_no_honest_peer_seals(plaintext):
 
 
 @pytest.mark.parametrize("kind", [DATA, END])
-def test_only_padding_follows_the_end(kind):
+def test_only_padding_and_holds_follow_the_end(kind):
     sealer, opener = make_pair()
-    records = [sealer.seal(END, b"", 20), sealer.seal(PADDING, b"", 20)]
+    records = [sealer.seal(each, b"", 20) for each in (END, PADDING, HOLD)]
     # A dishonest peer forgets that its stream has ended.
     sealer._ended = False
     records.append(sealer.seal(kind, b"", 30))

@@ -148,6 +148,7 @@ class LineChannel:
     """
 
     ends_with_fin = False
+    takes_turns = False
     clock_difference: int | None = None
     forwarded_for: Sequence[bytes] = ()
 

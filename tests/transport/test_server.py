@@ -56,6 +56,14 @@ def test_a_client_reaches_the_target_with_what_he_said() -> None:
     assert server.wire.value() == b"+answer\n"
 
 
+def test_forged_bytes_behind_a_good_opening_are_cut() -> None:
+    server = Server()
+    server.wire_side.dataReceived(b"sesame\nforged\n")
+    assert server.wire.aborted
+    assert server.asked_for == []
+    assert len(server.context.connections) == 0
+
+
 def test_an_unreachable_target_costs_the_connection_and_one_line() -> None:
     server = Server()
     with capturedLogs() as events:
