@@ -25,6 +25,7 @@ COMMANDS = {
     "encode": ("encode", "turn standard input into covertext on standard output"),
     "decode": ("decode", "turn covertext back"),
     "demo": ("demo", "move data through both halves on this machine and show it"),
+    "doctor": ("doctor", "find what keeps a bridge on this machine from working"),
     "completion": ("completion", "print what lets bash complete this command"),
 }
 

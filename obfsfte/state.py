@@ -37,12 +37,12 @@ from obfsfte.errors import ConfigError
 from obfsfte.session.keys import BridgeKeys, RandomBytes
 from obfsfte.session.replay import ReplayFilter
 
-_ENTRY = struct.Struct(">Q16s")
+JOURNAL_ENTRY = struct.Struct(">Q16s")
 #: A journal is replaced when it has this many entries more than twice those in use.
 _SLACK = 4096
 #: More than any journal has, in bytes: of one that is longer, only the end is read.
-_MOST = _ENTRY.size << 20
-_CHUNK = _ENTRY.size << 12
+_MOST = JOURNAL_ENTRY.size << 20
+_CHUNK = JOURNAL_ENTRY.size << 12
 #: More than any bridge line has, in bytes.
 _LONGEST_LINE = 1 << 14
 
@@ -221,19 +221,21 @@ class ReplayJournal:
         """Read what other processes appended. The caller holds the lock."""
         self._open()
         size = os.fstat(self._fd).st_size
-        whole = size - size % _ENTRY.size
+        whole = size - size % JOURNAL_ENTRY.size
         if whole < size:
             os.ftruncate(self._fd, whole)
         at = max(self._read, whole - _MOST)
         while at < whole:
             news = os.pread(self._fd, min(whole - at, _CHUNK), at)
-            if len(news) % _ENTRY.size or not news:
+            if len(news) % JOURNAL_ENTRY.size or not news:
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(self._path))
-            self._memory.restore(_ENTRY.iter_unpack(news), now)
+            self._memory.restore(JOURNAL_ENTRY.iter_unpack(news), now)
             at += len(news)
         self._read = whole
-        if whole > _ENTRY.size * (2 * self._memory.size + _SLACK):
-            _replace(self._path, b"".join(_ENTRY.pack(*entry) for entry in self._memory.entries()))
+        if whole > JOURNAL_ENTRY.size * (2 * self._memory.size + _SLACK):
+            _replace(
+                self._path, b"".join(JOURNAL_ENTRY.pack(*entry) for entry in self._memory.entries())
+            )
             self._open()
             self._read = os.fstat(self._fd).st_size
 
@@ -255,6 +257,6 @@ class ReplayJournal:
         self._read = 0
 
     def _append(self, client_time: int, nonce: bytes) -> None:
-        entry = _ENTRY.pack(client_time, nonce)
+        entry = JOURNAL_ENTRY.pack(client_time, nonce)
         if os.write(self._fd, entry) < len(entry):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
