@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo test lint inspect bench bench-tor clean
+.PHONY: demo test lint inspect bench bench-tor dist deb clean
 
 demo: $(READY)
 	$(BIN)/obfsfte demo
@@ -39,5 +39,13 @@ $(READY): setup.cfg setup.py pyproject.toml $(wildcard obfsfte/*/*.c)
 		--config-settings editable_mode=compat
 	touch $@
 
+# Wheel and sdist, into dist/, installed and checked.
+dist:
+	.ci/dist $(PYTHON)
+
+# The Debian package, into dist/, made and tested in clean machines: as root, see docs/debian.md.
+deb:
+	.ci/debian
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-dist build dist *.egg-info

@@ -65,6 +65,8 @@ def proposals() -> dict[str, str]:
         "--cover": covers,
         "--cover-file": _FILES,
         "--key-file": _FILES,
+        "--ca-file": _FILES,
+        "--pin": _FILES,
         "--mode": _words(("client", "server")),
     }
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from obfsfte.cli import COMMANDS
+from obfsfte.cli import COMMANDS, main
 from obfsfte.commands.completion import proposals, script
 from obfsfte.commands.tables import Command, commands
 from obfsfte.covers.catalogue import Catalogue
-from tests.commands.shell import obfsfte
 from tests.e2e.tools import tool
 
 ALL = list(commands())
@@ -34,8 +33,9 @@ def complete(*words: str, directory: Path = Path("/")) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_command_prints_the_script() -> None:
-    assert obfsfte("completion").stdout.decode() == script()
+def test_the_command_prints_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion"]) == 0
+    assert capsys.readouterr().out == script()
 
 
 def test_all_commands_are_proposed() -> None:

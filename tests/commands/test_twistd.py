@@ -104,9 +104,9 @@ def test_options_that_cannot_be_used_are_one_line(options: list[str], reason: st
     ],
 )
 def test_a_faulty_command_line_ends_with_one_line(options: list[str], reason: str) -> None:
-    # twistd itself shows its usage before it.
+    # twistd itself shows its usage before it, and that of 22.4 ends with 0.
     finished = run(*FOREGROUND, *options)
-    assert finished.status == 1
+    assert finished.status in (0, 1)
     assert finished.stdout.decode().splitlines()[-1].endswith(f": {reason}")
     assert finished.stderr == ""
 

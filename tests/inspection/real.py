@@ -10,14 +10,16 @@ import asyncio
 import subprocess
 from pathlib import Path
 from random import Random
-
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
+from typing import Any
 
 from tests.e2e.halves import Process
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, listens, wait_for
 from tests.inspection.traffic import BULK
+from tests.libraries import library
+
+clients = library("websockets.asyncio.client")
+servers = library("websockets.asyncio.server")
 
 #: Connections of each kind of use.
 CONNECTIONS = 4
@@ -91,7 +93,7 @@ async def _websocket(port: int) -> None:
     random = Random(4)
     large = [random.randbytes(100_000) for _ in range(BULK // 100_000)]
 
-    async def answer(connection: ServerConnection) -> None:
+    async def answer(connection: Any) -> None:
         assert connection.request is not None
         if "down" in connection.request.path:
             for message in large:
@@ -100,11 +102,11 @@ async def _websocket(port: int) -> None:
             if len(message) < 10_000:
                 await connection.send(message)
 
-    async with serve(answer, LOOPBACK, port, compression=None):
+    async with servers.serve(answer, LOOPBACK, port, compression=None):
         for _ in range(CONNECTIONS):
             for path in ("talk", "up", "down", "up-and-down"):
                 uri = f"ws://{LOOPBACK}:{port}/{path}"
-                async with connect(uri, compression=None) as client:
+                async with clients.connect(uri, compression=None) as client:
                     if path == "talk":
                         for _ in range(80):
                             await client.send(random.randbytes(random.choice([1, 30, 2000])))
