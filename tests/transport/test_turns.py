@@ -14,7 +14,7 @@ from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_messages import RequestFollower
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayFilter
-from obfsfte.session_channel import CoverChoice
+from obfsfte.session_channel import CoverChoice, SessionClient
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
@@ -29,6 +29,7 @@ from .fakes import FakeEndpoint, FakeTransport, connected, lose
 NOW = 1_800_000_000
 KEYS = BridgeKeys.generate(Random(1).randbytes)
 CHOICE = CoverChoice(Catalogue().get("http"), {"seed": "1"})
+WEBSOCKET = CoverChoice(Catalogue().get("websocket"), {"seed": "1"})
 VISIT = b"GET /picture.png HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -37,13 +38,14 @@ class Network:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.websocket = SessionWire(WEBSOCKET, KEYS, ReplayFilter(), lambda: NOW, Random(2))
         timeouts = Timeouts(connect=10.0, handshake=20.0, idle=1000.0)
         self.client_context = Context(Deadlines(self.clock), Connections(), timeouts)
         self.context = Context(Deadlines(self.clock), Connections(), timeouts)
         self.target, self.fallback, self.bridge = FakeEndpoint(), FakeEndpoint(), FakeEndpoint()
         wire = SessionWire(CHOICE, KEYS, ReplayFilter(), lambda: NOW, Random(2))
         site = Site(
-            openings=lambda: [wire.opening()],
+            openings=lambda: [wire.opening(), self.websocket.opening()],
             target=lambda _address: self.target,
             fallback=self.fallback,
             patience=lambda: 60.0,
@@ -340,6 +342,28 @@ def test_strangers_and_clients_share_a_connection() -> None:
     network.server_side.dataReceived(VISIT)
     _, site = network.site_of()
     assert site.value() == VISIT
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_websocket_may_be_opened_after_visits(before: int) -> None:
+    """A pool of connections does not care what comes next on one of them."""
+    network = Network()
+    side, wire = network.accept()
+    for number in range(before):
+        side.dataReceived(VISIT)
+        if not number:
+            site_side, _ = network.site_of()
+        site_side.dataReceived(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        assert wire.drain().startswith(b"HTTP/1.1 404")
+    client = SessionClient(WEBSOCKET, KEYS.cert, NOW, Random(9))
+    side.dataReceived(b"".join(client.data_to_send()))
+    target_side, target = network.target.accept()
+    client.receive(wire.drain())
+    client.send(b"up")
+    side.dataReceived(b"".join(client.data_to_send()))
+    assert target.value() == b"up"
+    target_side.dataReceived(b"down")
+    assert b"".join(client.receive(wire.drain())) == b"down"
 
 
 def test_a_connection_is_a_sessions_only_for_its_own_request() -> None:
