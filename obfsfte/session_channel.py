@@ -239,14 +239,14 @@ class SessionOpening:
         Raises NotOurs when there is none, and there can be none any more.
         """
         for hello in hellos:
+            now = self._now()
             try:
-                accepted = self._handshake.receive(hello.record, self._now())
+                accepted = self._handshake.receive(hello.record, now)
             except NotOurs:
                 continue
             keys = accepted.cover_keys
-            return Accepted(
-                accepted, hello.accept(keys.upstream, keys.downstream), hello.forwarded_for
-            )
+            cover = hello.accept(keys.upstream, keys.downstream, now)
+            return Accepted(accepted, cover, hello.forwarded_for)
         if not self._opening.possible:
             raise NotOurs("no hello of this bridge in this cover")
         return None

@@ -9,7 +9,7 @@ follows the handshake's order:
  definition.client()  -> Greeting              definition.opening()  -> Opening
    record_size()                                 feed(bytes)         -> [Hello]
    ... make a hello of that size ...             ... verify hello.record ...
-   begin(hello, keys) -> Cover                   hello.accept(keys)  -> Cover
+   begin(hello, keys) -> Cover                   hello.accept(keys, now) -> Cover
 ```
 
 There are two sorts of covers. In a `Cover` both ends speak when they like, and each message
@@ -176,12 +176,13 @@ class Hello(Protocol):
     def forwarded_for(self) -> Sequence[bytes]:
         """What servers between said of the client's address: as `Channel.forwarded_for`."""
 
-    def accept(self, upstream: bytes, downstream: bytes) -> AnyCover:
+    def accept(self, upstream: bytes, downstream: bytes, now: int) -> AnyCover:
         """The server's side, once the session has verified the record.
 
-        The cover has taken all bytes fed to the opening: call `unwrap(b"")` for records
-        that came along with the hello. Raises NotOurs when the message is not exactly the
-        one that these keys make of the record: somebody altered it on the way.
+        `now`: unix time, for covers that say when they answered. The cover has taken all bytes
+        fed to the opening: call `unwrap(b"")` for records that came along with it. Raises
+        NotOurs when the message is not exactly the one that these keys make of the record:
+        somebody altered it on the way.
         """
 
 

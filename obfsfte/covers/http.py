@@ -27,11 +27,10 @@ import attrs
 from obfsfte.covers.cover import TurnOpening
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
-from obfsfte.covers.http_fields import FORWARDED_FOR, values
+from obfsfte.covers.http_fields import FORWARDED_FOR, http_date, values
 from obfsfte.covers.http_messages import (
     RequestReader,
     ResponseReader,
-    http_date,
     request,
     response,
 )
@@ -284,7 +283,7 @@ class HttpHello:
     _begin: Callable[[bytes, bytes], HttpServer]
     forwarded_for: Sequence[bytes]
 
-    def accept(self, upstream: bytes, downstream: bytes) -> HttpServer:
+    def accept(self, upstream: bytes, downstream: bytes, now: int) -> HttpServer:
         if self._place != self._embedding.place(self.record, opening_draw(upstream)):
             raise NotOurs("a hello was altered within the cover's language")
         return self._begin(upstream, downstream)

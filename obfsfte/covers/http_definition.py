@@ -263,7 +263,7 @@ class HttpDefinition:
                     client = greeting.begin(bytes(greeting.record_size(0)), *keys)
                     opening = self._opening(responses, None, seeded, random)
                     hello, *_ = opening.feed(b"".join(client.data_to_send()))
-                    server = hello.accept(*keys)
+                    server = hello.accept(*keys, now=0)
                     for records in ([bytes(100)], [] if requests.poll else [bytes(100)]):
                         server.unwrap(b"")
                         client.unwrap(b"".join(server.say([bytes(100)], 0)))

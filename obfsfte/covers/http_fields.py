@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from email.utils import formatdate
 
 #: Bytes of a request's or a response's head at most, its blank line included.
 MAX_HEAD = 1 << 14
@@ -27,3 +28,8 @@ def tokens(headers: Headers, name: bytes) -> list[bytes]:
 def has_token(headers: Headers, name: bytes, token: bytes) -> bool:
     """Whether a field that is a list has that lower-case member, in whatever case."""
     return token in (each.lower() for each in tokens(headers, name))
+
+
+def http_date(now: int) -> str:
+    """Unix time as a Date field has it (RFC 9110, section 5.6.7)."""
+    return formatdate(now, usegmt=True)

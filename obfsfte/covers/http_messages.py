@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from email.utils import formatdate
 
 import h11
 
@@ -204,11 +203,6 @@ def response(
     if not to.persists:
         text = _CONNECTION.sub(b"", text).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
     return [text, *framed]
-
-
-def http_date(now: int) -> str:
-    """Unix time as HTTP's Date has it (RFC 9110, section 5.6.7)."""
-    return formatdate(now, usegmt=True)
 
 
 def _framed(head: Filled, body: bytes, chunk: int) -> Sequence[bytes]:

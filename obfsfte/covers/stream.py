@@ -154,7 +154,7 @@ class StreamHello:
     _rest: bytes  # what followed the string
     _languages: Languages
 
-    def accept(self, upstream: bytes, downstream: bytes) -> StreamCover:
+    def accept(self, upstream: bytes, downstream: bytes, now: int) -> StreamCover:
         receiving = schedule(self._languages.upstream, upstream)
         _, draw = next(receiving)
         if self._place != self._embedding.place(self.record, draw):

@@ -24,7 +24,7 @@ import attrs
 from obfsfte.alarm import Alarm
 from obfsfte.covers import masking
 from obfsfte.covers.embedding import Embedding
-from obfsfte.covers.http_fields import FORWARDED_FOR, tokens, values
+from obfsfte.covers.http_fields import FORWARDED_FOR, http_date, tokens, values
 from obfsfte.covers.schedule import opening_draw
 from obfsfte.covers.sizes import Sizes
 from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
@@ -182,14 +182,15 @@ class WebSocketHello:
     def forwarded_for(self) -> list[bytes]:
         return values(self._upgrade.headers, FORWARDED_FOR)
 
-    def accept(self, upstream: bytes, downstream: bytes) -> WebSocketCover:
+    def accept(self, upstream: bytes, downstream: bytes, now: int) -> WebSocketCover:
         if self._place != self._embedding.place(self.record, opening_draw(upstream)):
             raise NotOurs("a hello was altered within the cover's language")
         reader = FrameReader(masked=True, early=self._upgrade.rest)
-        return WebSocketCover(reader, self._random, self._head())
+        return WebSocketCover(reader, self._random, self._head(now))
 
-    def _head(self) -> bytes:
-        head = self._response.render({"accept": accept_for(self._upgrade.key).decode()})
+    def _head(self, now: int) -> bytes:
+        strings = {"accept": accept_for(self._upgrade.key).decode(), "date": http_date(now)}
+        head = self._response.render(strings)
         # A browser gives up if none of the subprotocols that it offered is chosen.
         for protocol in tokens(self._upgrade.headers, b"sec-websocket-protocol")[:1]:
             head = head.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: %b\r\n\r\n" % protocol

@@ -76,7 +76,7 @@ class WebSocketDefinition:
         """From the rest of a definition's table. Raises ConfigError."""
         carriers = load_carriers(table)
         fields = load_fields(
-            table, ["key", "accept", "scheme", *carriers], ["bridge", "connection"]
+            table, ["key", "accept", "date", "scheme", *carriers], ["bridge", "connection"]
         )
         below = table.table("requests")
         requests, places = [], set()
@@ -87,7 +87,7 @@ class WebSocketDefinition:
         below = table.table("responses")
         responses = [Template(each, below.text(each)) for each in below.names()]
         for response in responses:
-            check_template(response, below, {"accept", *fields})
+            check_template(response, below, {"accept", "date", *fields})
             if not re.match(r"HTTP/1\.1 101 [!-~]", response.text.lstrip()):
                 raise below.fault(response.name, "must begin with HTTP/1.1 101 Switching Protocols")
         for each, found in (("requests", requests), ("responses", responses)):
@@ -191,7 +191,7 @@ class WebSocketDefinition:
                 opening = self._opening(response, None, seeded, random)
                 try:
                     hello, *_ = opening.feed(b"".join(client.data_to_send()))
-                    client.unwrap(b"".join(hello.accept(*keys).data_to_send()))
+                    client.unwrap(b"".join(hello.accept(*keys, now=0).data_to_send()))
                 except WireError as error:
                     raise table.fault(
                         f"requests.{request.name}",

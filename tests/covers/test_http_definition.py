@@ -89,7 +89,7 @@ class Talk:
         self.request = b"".join(self.client.data_to_send())
         [found] = self.opening(self.request).hellos
         assert found.record == hello
-        self.server = found.accept(*keys)
+        self.server = found.accept(*keys, 0)
 
     def opening(self, request: bytes):  # type: ignore[no-untyped-def]
         opening = self.definition.opening(self.parameters, self.random)

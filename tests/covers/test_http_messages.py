@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
+from obfsfte.covers.http_fields import http_date
 from obfsfte.covers.http_messages import (
     RequestFollower,
     RequestReader,
     ResponseReader,
-    http_date,
     request,
     response,
 )

@@ -28,6 +28,7 @@ lengths = [160, 240]
 DEFINITION = load_definition(TEXT, "some/dir/both.toml")
 UPSTREAM_KEY, DOWNSTREAM_KEY = bytes(range(32)), bytes(range(32, 64))
 KEYS = (UPSTREAM_KEY, DOWNSTREAM_KEY)
+NOW = 1_800_000_000
 
 
 def begin(seed: int, definition: Definition = DEFINITION) -> tuple[Cover, bytes, bytes]:
@@ -47,7 +48,7 @@ def connect(seed: int, definition: Definition = DEFINITION) -> tuple[Cover, Cove
     client, record, wire = begin(seed, definition)
     opening = definition.opening({}, Random(seed))
     [hello] = [hello for hello in opening.feed(wire) if hello.record == record]
-    server = hello.accept(*KEYS)
+    server = hello.accept(*KEYS, NOW)
     assert server.unwrap(b"") == []
     return client, server
 
@@ -96,7 +97,7 @@ def test_the_opening_finds_the_hello_in_any_split(seed: int, cuts: list[int]) ->
         assert bool(found) == (taken >= len(wire))
         if found:
             break
-    server = found[0].accept(*KEYS)
+    server = found[0].accept(*KEYS, NOW)
     received = server.unwrap(b"")
     for piece in pieces:
         received += server.unwrap(piece)
@@ -224,14 +225,14 @@ def test_an_altered_hello_is_not_accepted() -> None:
     [hello] = definition.opening({}, Random(0)).feed(altered)
     assert hello.record == record
     with pytest.raises(NotOurs, match="altered"):
-        hello.accept(*KEYS)
+        hello.accept(*KEYS, NOW)
 
 
 def test_another_key_finds_another_wire() -> None:
     _, record, wire = begin(1)
     [hello] = [h for h in DEFINITION.opening({}, Random(0)).feed(wire) if h.record == record]
     with pytest.raises(NotOurs):
-        hello.accept(DOWNSTREAM_KEY, UPSTREAM_KEY)
+        hello.accept(DOWNSTREAM_KEY, UPSTREAM_KEY, NOW)
 
 
 def test_impossible_bytes_are_refused_before_the_message_is_complete() -> None:

@@ -38,6 +38,7 @@ NAMES = [name for name in CATALOGUE.names if CATALOGUE.get(name).kind == "websoc
 DEFINITION = CATALOGUE.get("websocket")
 KEYS = (bytes(range(32)), bytes(range(32, 64)))
 OTHER_KEYS = KEYS[::-1]
+NOW = 1_800_000_000
 
 #: Enough of them to have each template of the built-in definitions.
 SEEDS = [str(number) for number in range(40)]
@@ -64,7 +65,7 @@ def answer(
     opening = definition.opening({"seed": seed}, Random(5))
     [hello] = [hello for hello in opening.feed(request) if hello.record == record]
     assert not opening.possible
-    server = hello.accept(*KEYS)
+    server = hello.accept(*KEYS, NOW)
     return server, b"".join(server.data_to_send())
 
 
@@ -119,7 +120,7 @@ def test_any_split_gives_the_same(up_cuts: list[int], down_cuts: list[int], seed
         found = list(opening.feed(piece))
         assert bool(found) == (taken >= len(request))
     assert [hello.record for hello in found] == [record]
-    server = found[0].accept(*KEYS)
+    server = found[0].accept(*KEYS, NOW)
     received = server.unwrap(b"")
     for piece in pieces:
         received += server.unwrap(piece)
@@ -544,7 +545,7 @@ def test_a_hello_at_another_place_of_its_language_is_not_accepted() -> None:
     [hello] = DEFINITION.opening({}, Random(0)).feed(request)
     assert hello.record == record
     with pytest.raises(NotOurs, match="altered"):
-        hello.accept(*OTHER_KEYS)
+        hello.accept(*OTHER_KEYS, NOW)
 
 
 def test_few_strings_are_taken_for_hellos() -> None:

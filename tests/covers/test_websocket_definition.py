@@ -47,6 +47,7 @@ X-Request-Id: {{id}}
 """
 DEFINITION = load_definition(TEXT, "x.toml")
 KEYS = (bytes(32), bytes(32))
+NOW = 1_800_000_000
 
 
 def test_the_hello_in_a_query_and_a_subprotocol() -> None:
@@ -55,7 +56,7 @@ def test_the_hello_in_a_query_and_a_subprotocol() -> None:
     client = greeting.begin(record, *KEYS)
     [hello] = DEFINITION.opening({}, Random(1)).feed(b"".join(client.data_to_send()))
     assert hello.record == record
-    head = b"".join(hello.accept(*KEYS).data_to_send())
+    head = b"".join(hello.accept(*KEYS, NOW).data_to_send())
     assert head.endswith(b"\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
     assert client.unwrap(head) == []
     assert client.at_boundary
