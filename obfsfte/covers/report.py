@@ -8,7 +8,6 @@ definition works.
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -101,7 +100,7 @@ def _carry(
     """Send one random record through."""
     record = random.randbytes(sender.record_size(_WANTED))
     if isinstance(sender, TurnCover):
-        message = b"".join(sender.say([record], int(time.time())))
+        message = b"".join(sender.say([record], _NOW))
     else:
         message = b"".join([*sender.data_to_send(), *sender.wrap(record)])
     traffic.messages.append(message)
