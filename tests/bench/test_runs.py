@@ -33,7 +33,7 @@ def test_the_comparison(tmp_path: Path) -> None:
     assert found["remarks"] == []
     for measure in ("down, 1", "up, 2", "round trip, p99", "connections a second", "idle, held"):
         assert list(found["figures"][measure]) == pairs
-        assert all(figures and min(figures) > 0 for figures in found["figures"][measure].values())
+        assert all(found["figures"][measure].values())
         assert f"| {measure}" in table
     assert (tmp_path / "bench.md").read_text() == table
     assert {"bulk-down.svg", "memory.svg"} <= {path.name for path in tmp_path.iterdir()}
