@@ -27,6 +27,7 @@ COMMANDS = {
     "demo": ("demo", "move data through both halves on this machine and show it"),
     "doctor": ("doctor", "find what keeps a bridge on this machine from working"),
     "completion": ("completion", "print what lets bash complete this command"),
+    "bench": ("bench", "say how many users this machine can serve"),
 }
 
 
