@@ -35,7 +35,8 @@ TARGET_PORT, BRIDGE_PORT, CLIENT_PORT = 5001, 8080, 8079
 
 _WINDOW = 1 << 17  # bytes that one TCP connection may have under way
 _QUEUE_MS = 2000
-_BEGINNING = 2  # seconds that are not counted
+_BEGINNING = 3  # seconds of each stream that are not counted
+_LATE = 3  # seconds that one stream may begin after the first: iperf counts from its own begin
 
 #: What has to be run in the near and the far namespace.
 Spawn = Callable[..., Process]
@@ -156,13 +157,13 @@ def goodput(link: Link, place: tuple[str, int], streams: int, seconds: int) -> F
     host, port = place
     with link.spawn(link.far, "iperf", "-s", "-p", TARGET_PORT, "-y", "C", "-i", 1) as receiver:
         link.wait_for_port(link.far, TARGET_PORT)
-        total = _BEGINNING + seconds
-        benchmark = ["iperf", "-c", host, "-p", port, "-P", streams, "-t", total]
+        end = _BEGINNING + seconds
+        benchmark = ["iperf", "-c", host, "-p", port, "-P", streams, "-t", end + _LATE]
         with link.spawn(link.near, *benchmark) as sender:
-            time.sleep(total + 0.5)
+            time.sleep(end + _LATE + 0.5)
             sender.signal(signal.SIGINT)
         time.sleep(0.2)
-        received = reported(receiver.stdout.splitlines(), _BEGINNING, total)
+        received = reported(receiver.stdout.splitlines(), _BEGINNING, end)
     if len(received) != streams:
         raise ConnectionError(f"iperf received {len(received)} streams of {streams}")
     mean = statistics.fmean(received)
