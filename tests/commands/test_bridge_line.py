@@ -7,11 +7,15 @@ import subprocess
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import pytest
+
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.state import StateDirectory
 
 from ..e2e.certificates import Issued
 from .shell import obfsfte
+
+pytestmark = pytest.mark.e2e  # they need the installed command
 
 URL = "wss://shop.example/live"
 
