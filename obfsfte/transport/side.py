@@ -7,6 +7,7 @@ that works on every transport, also on TLS, where `transport.protocol` is not ou
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -105,7 +106,9 @@ class Side(TwistedProtocol):
     def connectionMade(self) -> None:
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
-            set_no_delay(True)
+            # Sockets of unix: are asked as well, and Twisted 22.4 raises what the kernel says.
+            with contextlib.suppress(OSError):
+                set_no_delay(True)
             self.transport.setTcpKeepAlive(True)
         # A client endpoint's wrapper shows only one of our interfaces, the wrong one for TCP.
         wrapper = getattr(self.transport, "protocol", None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
@@ -33,6 +36,21 @@ def test_an_endpoint_leaves_a_side_its_half_close(endpoint_type: type) -> None:
     transport.protocol.makeConnection(transport)
     assert side.transport is transport
     assert IHalfCloseableProtocol.providedBy(transport.protocol)
+
+
+def test_a_socket_that_is_no_tcp_is_as_good() -> None:
+    """Twisted 22.4 has the methods of TCP on unix: sockets too, and they raise."""
+
+    class UNIXTransport(FakeTransport):
+        def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        def setTcpKeepAlive(self, enabled: bool) -> None:  # noqa: N802
+            pass
+
+    side, transport = Side(), UNIXTransport()
+    side.makeConnection(transport)
+    assert side.transport is transport
 
 
 def test_tls_that_was_refused_is_not_taken_for_set_up() -> None:
