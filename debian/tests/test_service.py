@@ -138,6 +138,23 @@ def test_strangers_meet_the_fallback_over_tls(certificate: Path) -> None:
             assert stranger.recv(100) == b"the site"
 
 
+def test_strangers_meet_the_fallback_on_a_unix_socket() -> None:
+    path = Path("/run/test-site.socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen()
+        listener.settimeout(30)
+        start(LISTEN="tcp:8080", OPTIONS=f"--fallback unix:{path}")
+        wait_for(lambda: listens(8080), "server that listens")
+        with socket.create_connection((LOOPBACK, 8080), timeout=30) as stranger:
+            stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with listener.accept()[0] as visitor:
+                visitor.sendall(b"the site")
+            assert stranger.recv(100) == b"the site"
+    path.unlink()
+
+
 def test_a_port_below_1024_by_its_socket() -> None:
     with Target() as target:
         start(
