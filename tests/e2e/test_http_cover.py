@@ -181,7 +181,7 @@ def _talk(
     client = greeting.begin(random.randbytes(greeting.record_size(74)), *keys)
     one.sendall(b"".join(client.data_to_send()))
     [hello] = definition.opening(parameters, random).feed(other.recv(1 << 16))
-    bridge = hello.accept(*keys)
+    bridge = hello.accept(*keys, 0)
     assert isinstance(bridge, HttpServer)
     assert isinstance(client, HttpClient)
     for number in range(4):
