@@ -59,6 +59,7 @@ from obfsfte.covers.template_tables import (
     check_lengths_vary,
     check_parameters,
     check_template,
+    facts_of_hellos,
     load_carriers,
     load_fields,
     load_tickets,
@@ -150,15 +151,8 @@ class HttpDefinition:
         lines = [
             f"requests: {', '.join(each.name for each in self.requests)}",
             f"responses: {', '.join(each.name for each in self.responses)}",
+            *facts_of_hellos(self.hello_places, self.carriers),
         ]
-        for place in self.hello_places:
-            carrier = self.carriers[place.carrier]
-            shortest, longest = carrier.embeddings[0], carrier.embeddings[-1]
-            lines.append(
-                f"hello in {place.source}, {place.prefix}...: {len(carrier.embeddings)} lengths, "
-                f"{shortest.language.length} to {longest.language.length} bytes, "
-                f"for {shortest.size} to {longest.size} of hello"
-            )
         for place in self.ticket_places:
             _, languages = self.tickets[place.carrier]
             bits = min(language.capacity for language in languages)

@@ -21,7 +21,7 @@ from itertools import product
 
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
-from obfsfte.covers.templates import Carrier, Field, Template
+from obfsfte.covers.templates import Carrier, Field, Place, Template
 from obfsfte.errors import ConfigError
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
@@ -77,7 +77,7 @@ def load_tickets(table: Table) -> dict[str, tuple[str, Sequence[Language]]]:
 
 
 def _load_ticket(table: Table) -> tuple[str, Sequence[Language]]:
-    text, languages = load_languages(table, 1, _CARRIER_BYTES)
+    text, languages = load_languages(table, _CARRIER_BYTES)
     table.finish()
     for language in languages:
         if language.capacity < MIN_TICKET_BITS:
@@ -105,11 +105,11 @@ def load_fields(table: Table, taken: Sequence[str], per: Sequence[str]) -> dict[
     return fields
 
 
-def load_languages(table: Table, least: int, allowed: frozenset[int]) -> tuple[str, list[Language]]:
+def load_languages(table: Table, allowed: frozenset[int]) -> tuple[str, list[Language]]:
     """A pattern, and its languages, shortest first."""
     text = table.text("pattern")
     lengths = table.whole_numbers("lengths")
-    table.check_lengths(lengths, least, MAX_LENGTHS, MAX_LENGTH)
+    table.check_lengths(lengths, 1, MAX_LENGTHS, MAX_LENGTH)
     try:
         pattern = Pattern(text)
         languages = Language.several(pattern, sorted(lengths))
@@ -128,7 +128,7 @@ def load_languages(table: Table, least: int, allowed: frozenset[int]) -> tuple[s
 
 
 def _load_carrier(table: Table, name: str) -> Carrier:
-    text, languages = load_languages(table, 1, _CARRIER_BYTES)
+    text, languages = load_languages(table, _CARRIER_BYTES)
     table.finish()
     embeddings = [Embedding(language) for language in languages]
     for embedding in embeddings:
@@ -142,13 +142,27 @@ def _load_carrier(table: Table, name: str) -> Carrier:
 
 
 def _load_field(table: Table, name: str, values: Sequence[str]) -> Field:
-    _, languages = load_languages(table, 1, _VISIBLE)
+    _, languages = load_languages(table, _VISIBLE)
     per = table.text("per")
     table.finish()
     if per not in values:
         known = " or ".join(f'"{each}"' for each in values)
         raise table.fault("per", f"must be {known}, not {per!r}")
     return Field(name, languages, per)
+
+
+def facts_of_hellos(places: Sequence[Place], carriers: Mapping[str, Carrier]) -> list[str]:
+    """A line for each place of a hello: for the operator who chooses a cover."""
+    lines = []
+    for place in places:
+        carrier = carriers[place.carrier]
+        shortest, longest = carrier.embeddings[0], carrier.embeddings[-1]
+        lines.append(
+            f"hello in {place.source}, {place.prefix}...: {len(carrier.embeddings)} lengths, "
+            f"{shortest.language.length} to {longest.language.length} bytes, "
+            f"for {shortest.size} to {longest.size} of hello"
+        )
+    return lines
 
 
 def check_template(template: Template, table: Table, known: set[str]) -> list[str]:

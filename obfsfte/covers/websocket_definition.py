@@ -43,6 +43,7 @@ from obfsfte.covers.template_tables import (
     check_lengths_vary,
     check_parameters,
     check_template,
+    facts_of_hellos,
     load_carriers,
     load_fields,
 )
@@ -101,15 +102,8 @@ class WebSocketDefinition:
         lines = [
             f"requests: {', '.join(each.name for each in self.requests)}",
             f"responses: {', '.join(each.name for each in self.responses)}",
+            *facts_of_hellos(self.places, self.carriers),
         ]
-        for place in self.places:
-            carrier = self.carriers[place.carrier]
-            shortest, longest = carrier.embeddings[0], carrier.embeddings[-1]
-            lines.append(
-                f"hello in {place.source}, {place.prefix}...: {len(carrier.embeddings)} lengths, "
-                f"{shortest.language.length} to {longest.language.length} bytes, "
-                f"for {shortest.size} to {longest.size} of hello"
-            )
         lines.append(
             f"then messages of any size up to {MAX_MESSAGE} bytes, {OVERHEAD} of them for the "
             "record, and 2 to 14 more for the frame; small ones are padded"
