@@ -260,7 +260,7 @@ def test_client_behind_a_proxy(network: TorNetwork, pair: Pair, kind: str) -> No
     _, proxy = pair(OBFS4)
     client = add_client(
         network,
-        f"client-{kind}",
+        f"client-behind-{kind}",
         bridge,
         PROXIES[kind].format(
             socks=f"{LOOPBACK}:{proxy.socks_port}", http=f"{LOOPBACK}:{proxy.http_port}"
