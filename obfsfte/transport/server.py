@@ -54,8 +54,8 @@ class Site:
     `openings` makes, for one connection, what the enabled wires expect first. `follower` makes
     what follows a stranger's requests, if one of HTTP may be an opening later on. `target`
     gives the way to the target for a client's address (tor's ExtORPort is told it).
-    `fallback` is where strangers go; None: they are swallowed for a while drawn from
-    `patience` (seconds). `proxies` are those who may say that a client is somebody else.
+    `fallback` is where strangers go; None: they are swallowed, and cut as long after they came
+    as `patience` draws (seconds). `proxies` are those who may say that a client is somebody else.
     """
 
     openings: Callable[[], Sequence[Opening]]
@@ -81,6 +81,7 @@ class ServerConnection:
         self._dialling: Deferred[None] | None = None
         self._session: ServerSession | None = None
         self._idle: Deadline | None = None
+        self._swallow_until = 0.0  # on the reactor's clock
 
     def start(self) -> None:
         self._open_gate()
@@ -92,11 +93,16 @@ class ServerConnection:
         make_follower = self._site.follower
         self._follower = None if make_follower is None else make_follower()
         self._context.connections.add(self)
+        seconds = self._context.timeouts.handshake
+        if self._site.fallback is None:
+            patience = self._site.patience()
+            self._swallow_until = self._context.deadlines.clock.seconds() + patience
+            seconds = min(seconds, patience)
         self._gate = Gate(
             self._wire,
             self._site.openings(),
             deadlines=self._context.deadlines,
-            seconds=self._context.timeouts.handshake,
+            seconds=seconds,
             on_client=self._welcome,
             on_unproven=self._pass_on,
             on_stranger=self._turn_away,
@@ -195,10 +201,12 @@ class ServerConnection:
         self._join(splice, fallback.take_unheard(), fallback.said)
 
     def _swallow(self) -> None:
+        deadlines = self._context.deadlines
         Swallow(
             self._wire,
-            deadlines=self._context.deadlines,
-            seconds=self._site.patience(),
+            deadlines=deadlines,
+            # From when he came: the longer the gate needed, the nearer he was to being a client.
+            seconds=max(0.0, self._swallow_until - deadlines.clock.seconds()),
             on_lost=self._discard,
         )
 

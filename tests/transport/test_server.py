@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
@@ -20,7 +22,7 @@ from .test_gate import WordOpening
 class Server:
     """One connection to a server half."""
 
-    def __init__(self, fallback: bool = False) -> None:
+    def __init__(self, fallback: bool = False, patience: float = 60.0) -> None:
         self.clock = Clock()
         self.target = FakeEndpoint()
         self.fallback = FakeEndpoint() if fallback else None
@@ -32,7 +34,7 @@ class Server:
             openings=lambda: [WordOpening(b"sesame")],
             target=self._target,
             fallback=self.fallback,
-            patience=lambda: 60.0,
+            patience=lambda: patience,
         )
         side = TunnelServerFactory(site, self.context).buildProtocol(None)
         assert isinstance(side, Side)
@@ -226,6 +228,24 @@ def test_a_stranger_without_a_fallback_is_swallowed() -> None:
     lose(server.wire_side)
     assert len(server.context.connections) == 0
     assert server.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("end", [lambda _: None, Side.readConnectionLost], ids=["waits", "FIN"])
+@pytest.mark.parametrize("said", [b"", b"x", b"ses", b"sesam"])
+@pytest.mark.parametrize("patience", [60, 15])
+def test_when_a_swallowed_stranger_is_cut_does_not_tell_how_near_he_came(
+    said: bytes, end: Callable[[Side], None], patience: int
+) -> None:
+    """Whoever says half of a hello is undecided for long, and must not be cut later for it."""
+    server = Server(patience=float(patience))
+    if said:
+        server.wire_side.dataReceived(said)
+    server.clock.pump([1.0] * 5)
+    end(server.wire_side)
+    server.clock.pump([1.0] * (patience - 6))
+    assert not server.wire.aborted
+    server.clock.pump([1.0] * 3)
+    assert server.wire.aborted
 
 
 @pytest.mark.parametrize("phase", ["gate", "swallowed", "dialling", "relay"])
