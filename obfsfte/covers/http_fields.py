@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.utils import formatdate
 
+import h11
+
+#: What h11 raises for bytes that are no HTTP. ValueError: up to 0.14, it leaves a Content-Length of
+#: thousands of digits to int(), which refuses it.
+NOT_HTTP = (h11.RemoteProtocolError, ValueError)
+
 #: Bytes of a request's or a response's head at most, its blank line included.
 MAX_HEAD = 1 << 14
 

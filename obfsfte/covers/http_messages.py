@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import h11
 
-from obfsfte.covers.http_fields import MAX_HEAD, has_token, tokens
+from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, has_token, tokens
 from obfsfte.covers.templates import Filled
 from obfsfte.errors import NotOurs, WireError
 
@@ -82,7 +82,7 @@ class RequestReader(_Reader):
                     self.head = event
                 elif isinstance(event, h11.Data):
                     pieces.append(event.data)
-        except h11.RemoteProtocolError:
+        except NOT_HTTP:
             raise NotOurs("no HTTP request") from None
         return pieces
 
@@ -120,7 +120,7 @@ class RequestFollower:
                         return True
                     if isinstance(event, h11.Request) and not _may_be_followed(event):
                         return False
-            except h11.RemoteProtocolError:
+            except NOT_HTTP:
                 return False
             data, _ = self._parser.trailing_data
             self._parser = None
@@ -164,7 +164,7 @@ class ResponseReader(_Reader):
                     self._check(event)
                 elif isinstance(event, h11.Data):
                     pieces.append(event.data)
-        except h11.RemoteProtocolError:
+        except NOT_HTTP:
             raise WireError("the answer is not HTTP, or was cut") from None
         if self.complete and self.rest:
             raise WireError("more came than the answer")

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 import attrs
 import h11
 
-from obfsfte.covers.http_fields import MAX_HEAD, Headers, has_token, tokens, values
+from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, Headers, has_token, tokens, values
 from obfsfte.errors import NotOurs, WireError
 
 KEY_SIZE = 16
@@ -73,7 +73,7 @@ class RequestReader:
             if not isinstance(request, h11.Request):
                 return None
             end = self._parser.next_event()
-        except h11.RemoteProtocolError:
+        except NOT_HTTP:
             raise NotOurs("no HTTP request") from None
         rest, _ = self._parser.trailing_data
         if self._length - len(rest) > MAX_HEAD or not isinstance(end, h11.EndOfMessage):
@@ -131,7 +131,7 @@ class ResponseReader:
             while isinstance(event := self._parser.next_event(), h11.InformationalResponse):
                 if event.status_code == 101:
                     break
-        except h11.RemoteProtocolError:
+        except NOT_HTTP:
             raise WireError("the answer is not HTTP") from None
         if isinstance(event, h11.Response):
             raise WireError(

@@ -37,6 +37,7 @@ from twisted.internet.error import (
     TCPTimedOutError,
 )
 
+from obfsfte.covers.http_fields import NOT_HTTP
 from obfsfte.transport.preface import Preface
 from obfsfte.transport.socks import (
     CONNECT,
@@ -203,7 +204,7 @@ class HttpConnect(ProxyPreface):
             event = self._http.next_event()
             while isinstance(event, h11.InformationalResponse):
                 event = self._http.next_event()
-        except h11.RemoteProtocolError as error:
+        except NOT_HTTP as error:
             raise ConnectError(string=f"the proxy's answer is not HTTP: {error}") from None
         if isinstance(event, h11.Response):
             self._received += self._http.trailing_data[0]

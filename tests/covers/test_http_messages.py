@@ -133,6 +133,7 @@ def test_responses_are_read_as_intermediaries_frame_them() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"x" * 20_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     ],
 )
 def test_other_answers_are_refused(wire: bytes) -> None:
@@ -140,8 +141,16 @@ def test_other_answers_are_refused(wire: bytes) -> None:
         ResponseReader().feed(wire)
 
 
+#: More digits than int() takes.
+LONG = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    "wire", [b"H", b"PUT", b"GETS", b"GET / HTTP/1.1\r\n\r\n", b"POST x", b"GET /" + b"x" * 20_000]
+    "wire",
+    [
+        *[b"H", b"PUT", b"GETS", b"GET / HTTP/1.1\r\n\r\n", b"POST x", b"GET /" + b"x" * 20_000],
+        LONG,
+    ],
 )
 def test_what_is_no_request_of_ours_is_known_early(wire: bytes) -> None:
     reader = RequestReader()
@@ -195,6 +204,7 @@ def test_a_follower_knows_where_each_request_begins(said: list[bytes], sizes: li
         b"\x16\x03\x01\x02\x00\x01",
         b"nonsense\r\n\r\n",
         b"GET /" + b"x" * 20_000,
+        LONG,
     ],
 )
 def test_what_may_be_followed_by_something_else_is_not_followed(said: bytes) -> None:

@@ -495,6 +495,7 @@ def altered(request: bytes, pattern: bytes, replacement: bytes) -> bytes:
         (rb"\nCookie: .*\r\n", b"\n"),
         (rb"\n(Cookie: .*)=.*\r\n", rb"\n\1=abcdef\r\n"),
         (rb"\nUpgrade:", b"\nContent-Length: 5\r\nUpgrade:"),
+        (rb"\nUpgrade:", b"\nContent-Length: " + b"9" * 5000 + b"\r\nUpgrade:"),
         (rb"\nUpgrade:", b"\nTransfer-Encoding: chunked\r\nUpgrade:"),
         (rb"\nUpgrade:", b"\n Upgrade:"),
         (rb"\nUpgrade:", b"\nUpgrade :"),
@@ -583,6 +584,7 @@ def test_hostile_bytes_raise_nothing_else(data: bytes, at: int, cuts: list[int])
     [
         (rb"101", b"404", "HTTP status 404"),
         (rb"101", b"200", "HTTP status 200"),
+        (rb"101(.*)", rb"200\1\nContent-Length: " + b"9" * 5000, "not HTTP"),
         (rb"HTTP/1.1", b"SSH-2.0-", "not HTTP"),
         (rb"(?i)sec-websocket-accept: .", b"Sec-WebSocket-Accept: *", "does not open"),
         (rb"(?i)sec-websocket-accept: .*\r\n", b"", "does not open"),

@@ -260,6 +260,7 @@ def test_http_failures(status: int, reply: Reply) -> None:
         b"\x05\x00\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     ],
 )
 def test_answers_that_are_not_http(data: bytes) -> None:
