@@ -189,7 +189,8 @@ class ReplayJournal:
     """A `ReplayCheck` that several processes share, and that outlives them.
 
     When the file cannot be used (a full disk), `on_error` is told and this process goes on
-    with its own memory.
+    with its own memory. Not so without a free file descriptor, to which any stranger can bring
+    us: he could then send again what another process has answered, so nobody is answered.
     """
 
     def __init__(
@@ -212,6 +213,8 @@ class ReplayJournal:
                 if fresh:
                     self._append(client_time, nonce)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return False
             self._on_error(error)
         if fresh is None:
             fresh = self._memory.check_and_add(nonce, client_time, now)

@@ -1,3 +1,4 @@
+import errno
 import os
 import shlex
 import stat
@@ -400,6 +401,24 @@ def test_a_lost_directory_is_reported_and_the_memory_goes_on(state, tmp_path):
     assert journal.check_and_add(nonce(2), NOW, NOW)
     assert not journal.check_and_add(nonce(2), NOW, NOW)
     assert len(errors) == 3
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_who_takes_all_descriptors_cannot_replay_what_another_process_answered(
+    state, monkeypatch, number
+):
+    ours, another = open_journal(state), open_journal(state)
+    assert another.check_and_add(nonce(1), NOW, NOW)
+
+    def no_more(*_arguments, **_options):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", no_more)
+        assert not ours.check_and_add(nonce(1), NOW, NOW)
+        assert not ours.check_and_add(nonce(2), NOW, NOW)
+    assert not ours.check_and_add(nonce(1), NOW, NOW)
+    assert ours.check_and_add(nonce(2), NOW, NOW)
 
 
 def test_an_unusable_journal_is_said_at_the_start(state):
