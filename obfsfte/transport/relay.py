@@ -29,9 +29,13 @@ from obfsfte.alarm import Alarm
 from obfsfte.channel import Channel, PassThrough
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
+from obfsfte.transport.deadlines import Deadline
 from obfsfte.transport.side import Side
 
 log = Logger()
+
+#: An alarm of so many seconds needs no timer of its own: it may ring a second late.
+_LONG_ALARM = 10.0
 
 #: When to look, in seconds after a write.
 _LOOKS_FOR_RESET = (0.0, 0.003, 0.03, 0.3)
@@ -43,9 +47,9 @@ class Relay:
     __slots__ = (
         "_alarm",
         "_channel",
-        "_clock",
         "_closing",
         "_connections",
+        "_deadlines",
         "_idle",
         "_idle_seconds",
         "_plain",
@@ -62,11 +66,11 @@ class Relay:
         self._wire_ended = False  # the peer's stream is complete and passed on
         self._plain_ended = False  # the application's stream is complete and passed on
         self._closing = False  # both transports were told to close
-        self._clock = context.deadlines.clock
+        self._deadlines = context.deadlines
         self._alarm: Alarm | None = None  # the channel's, as last seen
-        self._ringing: IDelayedCall | None = None  # the timer for it
+        self._ringing: IDelayedCall | Deadline | None = None  # the timer for it
         self._idle_seconds = context.timeouts.idle
-        self._idle = context.deadlines.add(self._idle_seconds, self.abort)
+        self._idle = self._deadlines.add(self._idle_seconds, self.abort)
         self._connections = context.connections
         self._connections.add(self)
 
@@ -170,8 +174,12 @@ class Relay:
             self._ringing.cancel()
             self._ringing = None
         self._alarm = alarm
-        if alarm is not None and not self._closing:
-            self._ringing = self._clock.callLater(alarm.seconds, self._ring)
+        if alarm is None or self._closing:
+            return
+        if alarm.seconds >= _LONG_ALARM:
+            self._ringing = self._deadlines.add(alarm.seconds, self._ring)
+        else:
+            self._ringing = self._deadlines.clock.callLater(alarm.seconds, self._ring)
 
     def _ring(self) -> None:
         self._ringing = None
@@ -223,7 +231,7 @@ class Splice(Relay):
         super().wire_received(data)
         if self._plain_ended:
             for seconds in _LOOKS_FOR_RESET:
-                self._clock.callLater(seconds, self._look_for_reset)
+                self._deadlines.clock.callLater(seconds, self._look_for_reset)
 
     def _look_for_reset(self) -> None:
         if not self._closing and not self._plain.flush():

@@ -192,6 +192,22 @@ def test_another_alarm_or_none_takes_the_place_of_an_alarm() -> None:
     assert joined.wire.value() == b""
 
 
+def test_a_long_alarm_rings_with_all_others_of_its_second() -> None:
+    joined, channel = alarmed(45.0)
+    timers = joined.clock.getDelayedCalls()
+    assert len(timers) == 1  # that of the deadlines
+    joined.clock.pump([1.0] * 44)
+    assert joined.wire.value() == b""
+    joined.clock.pump([1.0] * 2)
+    assert joined.wire.value() == b"!\n"
+    channel.alarm = Alarm(45.0)
+    joined.plain_side.dataReceived(b"up")
+    channel.alarm = None
+    joined.plain_side.dataReceived(b"up")
+    joined.clock.pump([1.0] * 50)
+    assert joined.wire.value() == b"!\n+up\n+up\n"
+
+
 def test_a_channel_that_has_waited_for_too_long_cuts() -> None:
     joined, channel = alarmed(1.0)
     channel.impatient = True
