@@ -18,89 +18,25 @@ a ticket, in a query or a field, which session it belongs to, and that it is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
-from typing import cast
-
-import attrs
+from typing import TYPE_CHECKING, cast
 
 from obfsfte.covers.cover import TurnOpening
-from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
-from obfsfte.covers.http_fields import FORWARDED_FOR, http_date, values
+from obfsfte.covers.http_fields import http_date
+from obfsfte.covers.http_heads import Requests, Responses, Tickets
 from obfsfte.covers.http_messages import (
     RequestReader,
     ResponseReader,
     request,
     response,
 )
-from obfsfte.covers.schedule import opening_draw
 from obfsfte.covers.sizes import Sizes
-from obfsfte.covers.templates import Carrier, Field, Filled, Place, Template, drawn, hellos_in
-from obfsfte.errors import NotOurs, WireError
-from obfsfte.regular import Language
+from obfsfte.errors import WireError
 
-
-@attrs.frozen
-class Head:
-    """The head of messages of one sort: a template, and the strings that are the same in all."""
-
-    filled: Filled
-    #: What each message has anew.
-    changing: Mapping[str, Field]
-
-    @classmethod
-    def of(
-        cls,
-        template: Template,
-        fields: Mapping[str, Field],
-        value: Callable[[Field], str],
-        more: Mapping[str, str] | None = None,
-    ) -> Head:
-        """`value` gives the fields' strings that do not change, `more` are others."""
-        mine = {name: fields[name] for name in template.placeholders if name in fields}
-        changing = {name: field for name, field in mine.items() if field.per == "message"}
-        strings = {name: value(field) for name, field in mine.items() if name not in changing}
-        return cls(Filled(template, {**(more or {}), **strings}), changing)
-
-    def fresh(self, random: Random) -> dict[str, str]:
-        """Strings for what changes."""
-        return {name: field.fresh(random) for name, field in self.changing.items()}
-
-
-class Tickets:
-    """What the requests of one session show; the languages are those of a definition's tickets."""
-
-    def __init__(self, languages: Mapping[str, Sequence[Language]], upstream: bytes) -> None:
-        self._languages = languages
-        self._key = upstream
-        self.number = 0  # of the next request, from 0; the hello's does not count
-
-    def string(self, name: str) -> bytes:
-        """The next request's ticket of that name."""
-        return drawn(self._languages[name], self._key, f"ticket {name} {self.number}")
-
-    def strings(self) -> list[bytes]:
-        """The next request's, of all names."""
-        return [self.string(name) for name in self._languages]
-
-
-@attrs.frozen
-class Requests:
-    """The three sorts of requests of a client, and what they show for a ticket."""
-
-    first: Head
-    poll: Head | None
-    send: Head
-    ticket: str
-
-
-@attrs.frozen
-class Responses:
-    """The two sorts of responses of a server."""
-
-    first: Head
-    next: Head
+if TYPE_CHECKING:
+    from obfsfte.covers.http_opening import HttpOpening
 
 
 class _HttpCover:
@@ -142,7 +78,6 @@ class HttpClient(_HttpCover):
         self,
         requests: Requests,
         tickets: Tickets,
-        hello: Mapping[str, str],
         keys: tuple[bytes, bytes],
         chunk: int,
         random: Random,
@@ -151,7 +86,7 @@ class HttpClient(_HttpCover):
         self._requests = requests
         self._tickets = tickets
         first = requests.first
-        self._unsent = [first.filled.render({**first.fresh(random), **hello})]
+        self._unsent = [first.filled.render(first.fresh(random))]
         self._answer = ResponseReader()
 
     @property
@@ -224,7 +159,7 @@ class HttpServer(_HttpCover):
         if self._request is not None:
             raise WireError("a request before the last one was answered")
         self._tickets.number += 1
-        self._read(cast(HttpOpening, opening))
+        self._read(cast("HttpOpening", opening))
 
     def unwrap(self, data: bytes) -> list[bytes]:
         if self._request is None or self.my_turn:
@@ -250,98 +185,3 @@ class HttpServer(_HttpCover):
 
     def data_to_send(self) -> list[bytes]:
         return []
-
-
-class HttpGreeting:
-    """A client before its hello (a `Greeting`)."""
-
-    def __init__(
-        self,
-        carrier: str,
-        embedding: Embedding,
-        begin: Callable[[Mapping[str, str], bytes, bytes], HttpClient],
-    ) -> None:
-        self._carrier = carrier
-        self._embedding = embedding
-        self._begin = begin
-
-    def record_size(self, wanted: int) -> int:
-        return self._embedding.size
-
-    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> HttpClient:
-        string = self._embedding.embed(hello, opening_draw(upstream))
-        return self._begin({self._carrier: string.decode()}, upstream, downstream)
-
-
-@attrs.frozen
-class HttpHello:
-    """A request that has what may be a client's hello (a `Hello`)."""
-
-    record: bytes
-    _place: int  # in the carrier's language
-    _embedding: Embedding
-    _begin: Callable[[bytes, bytes], HttpServer]
-    forwarded_for: Sequence[bytes]
-
-    def accept(self, upstream: bytes, downstream: bytes, now: int) -> HttpServer:
-        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
-            raise NotOurs("a hello was altered within the cover's language")
-        return self._begin(upstream, downstream)
-
-
-class HttpOpening:
-    """A server that has to find out whose a request is (an `Opening`, a `TurnOpening`).
-
-    `hello_places` and `ticket_places` say where to look; `path` is what the request's target must
-    be or be below, its query apart; None: anything. `begin` makes a server's side.
-    """
-
-    def __init__(
-        self,
-        hello_places: Sequence[Place],
-        ticket_places: Sequence[Place],
-        carriers: Mapping[str, Carrier],
-        path: bytes | None,
-        begin: Callable[[HttpOpening, bytes, bytes], HttpServer],
-    ) -> None:
-        self.reader = RequestReader()
-        self.pieces: list[bytes] = []
-        self._hello_places = hello_places
-        self._ticket_places = ticket_places
-        self._carriers = carriers
-        self._path = path
-        self._begin = begin
-        self._is_elsewhere = False
-
-    @property
-    def possible(self) -> bool:
-        return self.reader.head is None
-
-    def feed(self, data: bytes) -> list[HttpHello]:
-        self.pieces += self.reader.feed(data)
-        head = self.reader.head
-        if head is None:
-            return []
-        if self._path is not None:
-            path = head.target.partition(b"?")[0]
-            if path != self._path and not path.startswith(self._path.removesuffix(b"/") + b"/"):
-                raise NotOurs("a request for another path")
-        if not self.reader.complete:
-            return []  # a first request has no body
-        headers = list(head.headers)
-        found = hellos_in(self._hello_places, self._carriers, head.target, headers)
-        forwarded_for = values(headers, FORWARDED_FOR)
-        return [HttpHello(*each, self._accept, forwarded_for) for each in found]
-
-    def tickets(self) -> list[bytes]:
-        head = self.reader.head
-        if head is None:
-            return []
-        return [
-            string
-            for place in self._ticket_places
-            for string in place.strings(head.target, list(head.headers))
-        ]
-
-    def _accept(self, upstream: bytes, downstream: bytes) -> HttpServer:
-        return self._begin(self, upstream, downstream)

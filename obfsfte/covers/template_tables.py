@@ -7,6 +7,9 @@
     pattern = '...'
     lengths = [...]
     per = "bridge"              # the same for all connections of a bridge, or "connection"
+    [fields.OTHER]              # what goes with a field that is per bridge
+    follows = "NAME"
+    values = { STRING = '...' } # one for each of that field's strings
 
 Parameters of the bridge line: `host` and `path` replace the fields of that name, `scheme` is
 that of the site (`http` or `https`), `seed` (any text) chooses what is per bridge.
@@ -21,7 +24,7 @@ from itertools import product
 
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
-from obfsfte.covers.templates import Carrier, Field, Place, Template
+from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Field, Follower, Place, Template
 from obfsfte.errors import ConfigError
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
@@ -89,13 +92,22 @@ def _load_ticket(table: Table) -> tuple[str, Sequence[Language]]:
     return text, languages
 
 
-def load_fields(table: Table, taken: Sequence[str], per: Sequence[str]) -> dict[str, Field]:
+def load_fields(table: Table, taken: Sequence[str], per: Sequence[str]) -> dict[str, AnyField]:
     """From `[fields.*]`; the names that are `taken` cannot be used. Raises ConfigError.
 
     `per` are the values of that key.
     """
     below = table.table("fields")
-    fields = {each: _load_field(below.table(each), each, per) for each in below.names()}
+    tables = {each: below.table(each) for each in below.names()}
+    plain = {
+        name: _load_field(each, name, per)
+        for name, each in tables.items()
+        if not each.has("follows")
+    }
+    fields = {
+        name: plain[name] if name in plain else _load_follower(each, name, plain)
+        for name, each in tables.items()
+    }
     for each in ("host", "path"):
         if each not in fields:
             raise below.fault(each, "missing; the bridge line can replace it")
@@ -151,6 +163,24 @@ def _load_field(table: Table, name: str, values: Sequence[str]) -> Field:
     return Field(name, languages, per)
 
 
+def _load_follower(table: Table, name: str, others: Mapping[str, Field]) -> Follower:
+    leader = others.get(table.text("follows"))
+    if leader is None or leader.per != "bridge":
+        raise table.fault("follows", 'must be the name of a field that is per "bridge"')
+    below = table.table("values")
+    values = {each: below.text(each) for each in below.names()}
+    table.finish()
+    for each, value in values.items():
+        if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", value):
+            raise below.fault(each, "must be printable ASCII, without blanks at its ends")
+    for language in leader.languages:
+        for number in range(min(language.size, len(values) + 1)):
+            string = language.unrank(number).decode("ascii")
+            if string not in values:
+                raise below.fault(string, f"missing: {leader.name} can be that")
+    return Follower(name, leader, values)
+
+
 def facts_of_hellos(places: Sequence[Place], carriers: Mapping[str, Carrier]) -> list[str]:
     """A line for each place of a hello: for the operator who chooses a cover."""
     lines = []
@@ -170,6 +200,10 @@ def check_template(template: Template, table: Table, known: set[str]) -> list[st
     text = template.text
     if not all(" " <= char <= "~" or char == "\n" for char in text) or "\n\n" in text.strip():
         raise table.fault(template.name, "must be lines of printable ASCII, none of them empty")
+    for line in text.splitlines():
+        if line.startswith("["):
+            marks = " or ".join(f"[{scheme}]" for scheme in SCHEMES)
+            raise table.fault(template.name, f"{line!r}: only {marks} and a blank can be before it")
     names = template.placeholders
     for name in names:
         if name not in known:
@@ -180,7 +214,10 @@ def check_template(template: Template, table: Table, known: set[str]) -> list[st
 
 
 def check_lengths_vary(
-    template: Template, table: Table, carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+    template: Template,
+    table: Table,
+    carriers: Mapping[str, Carrier],
+    fields: Mapping[str, AnyField],
 ) -> None:
     """Raise ConfigError if too many of a bridge's requests would have the same length."""
     share = _commonest_length(template.placeholders, carriers, fields)
@@ -193,17 +230,18 @@ def check_lengths_vary(
 
 
 def _commonest_length(
-    names: Sequence[str], carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+    names: Sequence[str], carriers: Mapping[str, Carrier], fields: Mapping[str, AnyField]
 ) -> float:
     """The share of one bridge's requests that have the most frequent length."""
     shares = {0: 1.0}
     for name, times in Counter(names).items():
         if name in carriers:
             lengths: Sequence[int] = carriers[name].lengths
-        elif name in fields and fields[name].per != "bridge":
-            lengths = [language.length for language in fields[name].languages]
         else:
-            continue
+            field = fields.get(name)
+            if not isinstance(field, Field) or field.per == "bridge":
+                continue
+            lengths = [language.length for language in field.languages]
         longer: dict[int, float] = {}
         for (so_far, share), length in product(shares.items(), lengths):
             total = so_far + times * length
@@ -213,7 +251,10 @@ def _commonest_length(
 
 
 def check_length(
-    template: Template, table: Table, carriers: Mapping[str, Carrier], fields: Mapping[str, Field]
+    template: Template,
+    table: Table,
+    carriers: Mapping[str, Carrier],
+    fields: Mapping[str, AnyField],
 ) -> None:
     """Refuse a request's template that may be longer than servers take."""
     longest = len(template.text) + sum(

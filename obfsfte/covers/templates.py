@@ -5,8 +5,12 @@ names of what varies in braces:
 
     GET {path}?v=2 HTTP/1.1
     Host: {host}
+    [https] Sec-Fetch-Mode: cors
     Cookie: lang=en; session={token}
     ...
+
+A line that begins with `[http]` or `[https]` is there only if the site's scheme is that: browsers
+send other heads on the way with TLS.
 
 One of these is a *carrier*: the language whose string is the client's hello. The server
 finds it by its *place*, whatever happened to the rest of the request on the way.
@@ -19,7 +23,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import attrs
 
@@ -30,6 +34,10 @@ from obfsfte.regular import Language
 
 #: A placeholder in a template.
 PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+#: A site's schemes, each of which has its variant of a request's template.
+SCHEMES = ("http", "https")
+_MARK = re.compile(rf"\[({'|'.join(SCHEMES)})\] ")
 
 #: The `source` of a place in the request's target; of others it is a field's name.
 QUERY = "query"
@@ -82,6 +90,28 @@ class Field:
     def of_session(self, key: bytes) -> str:
         """The value that both ends of a session know."""
         return drawn(self.languages, key, f"field {self.name}").decode("ascii")
+
+
+@attrs.frozen
+class Follower:
+    """A value that goes with another field's, which is per bridge: a browser's brands."""
+
+    name: str
+    leader: Field
+    #: By the leader's strings.
+    values: Mapping[str, str]
+    per: ClassVar[str] = "bridge"
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest value."""
+        return max(map(len, self.values.values()))
+
+    def value(self, seeded: Seeded, random: Random) -> str:
+        return self.values[self.leader.value(seeded, random)]
+
+
+AnyField = Field | Follower
 
 
 def drawn(languages: Sequence[Language], key: bytes, label: str) -> bytes:
@@ -164,13 +194,23 @@ class Template:
     name: str
     text: str
 
+    @classmethod
+    def of(cls, name: str, text: str, scheme: str) -> Template:
+        """A request's variant for one scheme."""
+        lines = []
+        for line in text.splitlines():
+            mark = _MARK.match(line)
+            if mark is None or mark[1] == scheme:
+                lines.append(line[mark.end() :] if mark else line)
+        return cls(name, "\n".join(lines))
+
     @property
     def placeholders(self) -> list[str]:
         """Their names, in order."""
         return PLACEHOLDER.findall(self.text)
 
     def strings(
-        self, fields: Mapping[str, Field], seeded: Seeded, random: Random
+        self, fields: Mapping[str, AnyField], seeded: Seeded, random: Random
     ) -> dict[str, str]:
         """A string for each placeholder that is one of the fields."""
         names = [name for name in self.placeholders if name in fields]

@@ -127,6 +127,23 @@ def test_a_conversation_shows_what_the_definition_says() -> None:
     assert second.partition(b"ETag: ")[2][:4] != third.partition(b"ETag: ")[2][:4]
 
 
+def test_a_later_request_can_show_the_hello_again() -> None:
+    """A browser's cookie comes with each request."""
+    cookie = "Cookie: sid={sid}; access_token={token}\n"
+    text = TEXT.replace("/login?access_token={token} HTTP/1.1\n", "/login HTTP/1.1\n" + cookie)
+    text = text.replace("\nCookie: sid={sid}\n", "\n" + cookie)
+    text = text.replace("Cookie: sid={sid}; tag={tag}\n", cookie)
+    assert text.count("{token}") == 3
+    talk = Talk(load_definition(text, "y.toml"))
+    requests = [talk.request]
+    for records in ([], [bytes(70)], []):
+        talk.answer()
+        requests.append(talk.ask(*records))
+    lines = [line for each in requests for line in each.split(b"\r\n") if b"Cookie: " in line]
+    assert len(lines) == 4
+    assert len({*lines}) == 1
+
+
 def test_the_session_has_other_strings_with_other_keys() -> None:
     polls = set()
     for number in range(10):

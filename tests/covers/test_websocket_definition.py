@@ -26,10 +26,21 @@ per = "bridge"
 pattern = '[0-9]+'
 lengths = [4]
 per = "connection"
+[fields.agent]
+pattern = '[12]'
+lengths = [1]
+per = "bridge"
+[fields.brands]
+follows = "agent"
+values = {{ 1 = '"One"; v="1"', 2 = '"Two"' }}
 [requests]
 one = '''
 GET {{path}}?id={{id}}&access_token={{token}} HTTP/1.1
 Host: {{host}}
+User-Agent: x/{{agent}}
+[https] Brands: {{brands}}
+[http] Accept-Encoding: gzip
+[https] Accept-Encoding: br
 Upgrade: websocket
 Connection: Upgrade
 Sec-WebSocket-Key: {{key}}
@@ -77,10 +88,40 @@ def test_the_hello_in_a_query_and_a_subprotocol() -> None:
         ("'[0-9]+'", "'[0-9\\n]+'", "fields.id.pattern: '\\n' cannot be used here"),
         ('per = "connection"', 'per = "day"', 'fields.id.per: must be "bridge" or "connection"'),
         ('per = "connection"', "", "fields.id.per: missing"),
+        (
+            'follows = "agent"',
+            'follows = "id"',
+            "fields.brands.follows: must be the name of a field",
+        ),
+        ('follows = "agent"', 'follows = "brands"', "fields.brands.follows: must be the name of "),
+        (
+            'follows = "agent"',
+            'follows = "agent"\nper = "bridge"',
+            "fields.brands.per: unknown",
+        ),
+        ("2 = '\"Two\"'", "3 = '4'", "fields.brands.values.2: missing: agent can be that"),
+        ("'\"Two\"'", "' '", "fields.brands.values.2: must be printable ASCII, without blanks"),
+        (
+            "[https] Brands",
+            "[ftp] Brands",
+            "requests.one: '[ftp] Brands: {brands}': only [http] ",
+        ),
+        ("[https] Brands", "[https]Brands", "requests.one: '[https]Brands: {brands}': only [http]"),
+        (
+            "[https] Brands: {brands}",
+            "Brands: {brand}",
+            "requests.one: {brand} is not known; known",
+        ),
+        ("Sec-WebSocket-Version", "[https] Sec-WebSocket-Version", "requests.one: does not open a"),
+        ("Sec-WebSocket-Version", "[http] Sec-WebSocket-Version", "requests.one: does not open a"),
         ("fields.host", "fields.hast", "fields.host: missing"),
         ("fields.id", "fields.key", "fields.key: this name has another meaning in templates"),
         ("fields.id", "fields.token", "fields.token: this name has another meaning"),
-        ("id={id}", "id={ip}", "requests.one: {ip} is not known; known here: host, id, key, "),
+        (
+            "id={id}",
+            "id={ip}",
+            "requests.one: {ip} is not known; known here: agent, brands, ",
+        ),
         ("GET {path}", "GET /x", "requests.one: must begin with GET {path} HTTP/1.1"),
         ("GET {path}", "PUT {path}", "requests.one: must begin with GET {path} HTTP/1.1"),
         ("={token}", "=1", "requests.one: must have one carrier (token) in braces, at the end of"),
@@ -98,7 +139,7 @@ def test_the_hello_in_a_query_and_a_subprotocol() -> None:
         ("[responses]\nfirst", "[responses]\n[other]\nfirst", "responses: must have one template"),
         ("[requests]\none", "[requests]\n[other]\none", "requests: must have one template"),
         ("[carriers.token]", "[carriers.token]\nx = 1", "carriers.token.x: unknown key"),
-        ("[requests]", "x = 1\n[requests]", "fields.id.x: unknown key"),
+        ("[requests]", "x = 1\n[requests]", "fields.brands.x: unknown key"),
         ("[carriers.token]", "[other]\n[carriers.token]", "other: unknown key"),
     ],
 )
@@ -133,6 +174,24 @@ def test_parameters_that_cannot_be_used(key: str, value: str) -> None:
     ):
         with pytest.raises(ConfigError, match=f"^{key}="):
             use()
+
+
+def test_the_scheme_chooses_lines_and_a_field_follows_another() -> None:
+    heads = {}
+    for scheme in ("http", "https"):
+        for seed in "abcdefgh":
+            parameters = {"scheme": scheme, "seed": seed}
+            greeting = DEFINITION.client(parameters, Random(1))
+            cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
+            head = b"".join(cover.data_to_send())
+            heads[scheme, head.partition(b"User-Agent: ")[2].split(b"\r\n")[0]] = head
+    assert heads.keys() == {(a, b) for a in ("http", "https") for b in (b"x/1", b"x/2")}
+    for (scheme, agent), head in heads.items():
+        expected = [b"User-Agent: " + agent, b"Accept-Encoding: gzip"]
+        if scheme == "https":
+            brands = b'Brands: "One"; v="1"' if agent == b"x/1" else b'Brands: "Two"'
+            expected = [expected[0], brands, b"Accept-Encoding: br"]
+        assert b"\r\n".join([*expected, b"Upgrade: websocket"]) in head
 
 
 def test_any_text_is_a_seed() -> None:

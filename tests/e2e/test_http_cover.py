@@ -16,7 +16,8 @@ import h11
 import pytest
 
 from obfsfte.covers import Catalogue, Definition
-from obfsfte.covers.http import HttpClient, HttpOpening, HttpServer
+from obfsfte.covers.http import HttpClient, HttpServer
+from obfsfte.covers.http_opening import HttpOpening
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
     LISTEN,

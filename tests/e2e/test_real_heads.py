@@ -16,6 +16,7 @@ import pytest
 
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_fields import http_date
+from obfsfte.covers.templates import Seeded
 from obfsfte.covers.websocket_definition import WebSocketDefinition
 from tests.e2e.halves import PATIENCE
 from tests.e2e.test_websocket_cover import intermediary
@@ -48,10 +49,10 @@ def template(cover: str, kind: str, name: str) -> str:
     """One of a definition's, with its placeholders filled, as far as they are not varying."""
     definition = Catalogue().get(cover)
     assert isinstance(definition, WebSocketDefinition)
-    [found] = [each for each in getattr(definition, kind) if each.name == name]
-    fields = {
-        each: field.languages[0].unrank(0).decode() for each, field in definition.fields.items()
-    }
+    among = definition.requests["http"] if kind == "requests" else definition.responses
+    [found] = [each for each in among if each.name == name]
+    random = Random(1)
+    fields = {each: field.value(Seeded(""), random) for each, field in definition.fields.items()}
     return common(re.sub(r"\{(\w+)\}", lambda match: fields.get(match[1], "-"), found.text))
 
 

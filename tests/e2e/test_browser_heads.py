@@ -1,0 +1,154 @@
+"""The browsers' requests in the built-in definitions beside those of real browsers.
+
+A page's script makes each of a definition's requests, with TLS and without, and what the browser
+sends must be the template's head, to the byte, but for the platform and the version in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from obfsfte.covers.catalogue import Catalogue
+from obfsfte.covers.http_definition import HttpDefinition
+from obfsfte.covers.templates import Follower, Seeded, Template
+from obfsfte.covers.websocket_definition import WebSocketDefinition
+from tests.e2e.browsers import NAME, Step, heads
+
+pytestmark = pytest.mark.e2e
+
+#: What a script cannot set, or need not.
+OF_THE_BROWSER = re.compile(
+    r"(?i)host|connection|content-length|user-agent|accept-.*|cookie|origin|referer|sec-.*"
+    r"|priority|pragma|cache-control|upgrade"
+)
+#: What differs from this machine's browser, and what stands for it.
+VARYING = [
+    (r"(?m)^(Sec-WebSocket-Key): \S{22}==$", r"\1: -"),
+    (r"(?m)^(User-Agent: Mozilla/5.0) \([^)]*?(; rv:\d+\.0)?\) ", r"\1 (-\2) "),
+    (r"(?<=Chrome/)\d+(?=\.0\.0\.0 )|(?<=rv:)\d+(?=\.0\))|(?<=Firefox/)\d+(?=\.0\n)", "-"),
+    (r"HeadlessChrome", "Chrome"),
+    (r" Mobile Safari", " Safari"),
+    (r'(?m)^(sec-ch-ua-platform): "(Windows|macOS|Linux|Android)"$', r"\1: -"),
+    (r"(?m)^(sec-ch-ua-mobile): \?[01]$", r"\1: -"),
+    (r'(?m)^(sec-ch-ua): (("[^"]+";v="\d+"(, )?){2,3})$', r"\1: -"),
+]
+
+
+#: Of Chromium's GenerateBrandVersionList (components/embedder_support/user_agent_utils.cc).
+BRAND_BYTES = " (:-./);=?_"
+BRAND_VERSIONS = (8, 99, 24)
+
+
+def brands(version: int, names: Sequence[str]) -> str:
+    """sec-ch-ua of that version of a browser with these names."""
+    first, second = (BRAND_BYTES[(version + each) % len(BRAND_BYTES)] for each in (0, 1))
+    brand = f'"Not{first}A{second}Brand";v="{BRAND_VERSIONS[version % 3]}"'
+    order = list(permutations(range(1 + len(names))))
+    listed = [brand, *(f'"{name}";v="{version}"' for name in names)]
+    places = order[version % len(order)]
+    return ", ".join(each for _, each in sorted(zip(places, listed, strict=True)))
+
+
+def common(head: str) -> str:
+    """A head without what varies."""
+    for pattern, replacement in VARYING:
+        head = re.sub(pattern, replacement, head)
+    return head
+
+
+def templates(browser: str, scheme: str) -> Iterator[tuple[str, Template]]:
+    """The browser's requests in the built-in definitions, and the cover that each is of."""
+    catalogue = Catalogue()
+    websocket, http = catalogue.get("websocket"), catalogue.get("http")
+    assert isinstance(websocket, WebSocketDefinition)
+    assert isinstance(http, HttpDefinition)
+    for template in websocket.requests[scheme]:
+        if template.name.startswith(browser):
+            yield "websocket", template
+    for each in http.requests[scheme]:
+        if each.name.startswith(browser):
+            yield from (("http", one) for one in (each.first, each.poll, each.send) if one)
+
+
+def filled(cover: str, template: Template, strings: dict[str, str]) -> str:
+    """The template with `strings`, and with others for what else is in it."""
+    definition = Catalogue().get(cover)
+    assert isinstance(definition, (HttpDefinition, WebSocketDefinition))
+    random = Random(template.text)
+    mine = {name: field.value(Seeded("x"), random) for name, field in definition.fields.items()}
+    for name, carrier in definition.carriers.items():
+        language = random.choice(carrier.embeddings).language
+        mine[name] = language.unrank(random.randrange(language.size)).decode()
+    if isinstance(definition, HttpDefinition):
+        for name, (_, languages) in definition.tickets.items():
+            mine[name] = languages[0].unrank(random.randrange(languages[0].size)).decode()
+    mine |= strings
+    return re.sub(r"\{(\w+)\}", lambda match: mine[match[1]], template.text.strip())
+
+
+def step(head: str) -> Step:
+    """What a script does to have the browser send this head."""
+    line, *fields = head.split("\n")
+    method, target, _ = line.split(" ")
+    values = {name: value for name, _, value in (field.partition(": ") for field in fields)}
+    secure = (
+        "; secure" if values.get("Origin", values.get("Referer", "")).startswith("s", 4) else ""
+    )
+    return Step(
+        target,
+        "Upgrade" in values,
+        method,
+        int(values.get("Content-Length", "0")),
+        re.sub(r"^https?://[^/]+", "", values.get("Referer", "/")),
+        [
+            (name, value)
+            for name, value in values.items()
+            if not OF_THE_BROWSER.fullmatch(name) and (name, value) != ("Accept", "*/*")
+        ],
+        [f"{each}; path=/{secure}" for each in values["Cookie"].split("; ")],
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("browser", ["chrome", "firefox"])
+def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None:
+    definition = Catalogue().get("http")
+    assert isinstance(definition, HttpDefinition)
+    languages = definition.fields[f"{browser}_languages"].value(Seeded(scheme), Random())
+    strings = {
+        "scheme": scheme,
+        "host": NAME,
+        "key": "A" * 22 + "==",
+        "length": "1000",
+        f"{browser}_languages": languages,
+    }
+    expected = [filled(cover, template, strings) for cover, template in templates(browser, scheme)]
+    found, host = heads(
+        browser,
+        tmp_path / "browser",
+        scheme,
+        re.sub(r";q=[0-9.]+", "", languages),
+        [step(head) for head in expected],
+    )
+    assert len(found) > 10
+    if browser == "chrome":
+        names = {*re.findall(r"^sec-ch-ua: (.*)$", "\n".join(found), re.M)}
+        [version] = {*re.findall(r" HeadlessChrome/(\d+)", "\n".join(found))}
+        assert names == ({brands(int(version), ["Chromium"])} if scheme == "https" else set())
+    for mine, real in zip(expected, found, strict=True):
+        assert common(mine.replace(NAME, host)) == common(real)
+
+
+def test_the_brands_of_every_version() -> None:
+    definition = Catalogue().get("http")
+    assert isinstance(definition, HttpDefinition)
+    follower = definition.fields["brands"]
+    assert isinstance(follower, Follower)
+    for version, value in follower.values.items():
+        assert value == brands(int(version), ["Chromium", "Google Chrome"])
