@@ -54,8 +54,9 @@ class Site:
     `openings` makes, for one connection, what the enabled wires expect first. `follower` makes
     what follows a stranger's requests, if one of HTTP may be an opening later on. `target`
     gives the way to the target for a client's address (tor's ExtORPort is told it).
-    `fallback` is where strangers go; None: they are swallowed, and cut as long after they came
-    as `patience` draws (seconds). `proxies` are those who may say that a client is somebody else.
+    `fallback` is where strangers go; without it, or when it cannot be reached, they are
+    swallowed, and cut as long after they came as `patience` draws (seconds). `proxies` are those
+    who may say that a client is somebody else.
     """
 
     openings: Callable[[], Sequence[Opening]]
@@ -93,16 +94,13 @@ class ServerConnection:
         make_follower = self._site.follower
         self._follower = None if make_follower is None else make_follower()
         self._context.connections.add(self)
-        seconds = self._context.timeouts.handshake
-        if self._site.fallback is None:
-            patience = self._site.patience()
-            self._swallow_until = self._context.deadlines.clock.seconds() + patience
-            seconds = min(seconds, patience)
+        patience = self._site.patience()
+        self._swallow_until = self._context.deadlines.clock.seconds() + patience
         self._gate = Gate(
             self._wire,
             self._site.openings(),
             deadlines=self._context.deadlines,
-            seconds=seconds,
+            seconds=min(self._context.timeouts.handshake, patience),
             on_client=self._welcome,
             on_unproven=self._pass_on,
             on_stranger=self._turn_away,
@@ -182,7 +180,7 @@ class ServerConnection:
         self._hold()
         self._dialling = self._fallback.reached
         self._dialling.addCallback(lambda _: self._join_fallback())
-        self._dialling.addErrback(self._unreachable, "fallback")
+        self._dialling.addErrback(self._no_fallback)
 
     def _join_fallback(self) -> None:
         fallback = self._fallback
@@ -199,6 +197,15 @@ class ServerConnection:
                 self._welcome,
             )
         self._join(splice, fallback.take_unheard(), fallback.said)
+
+    def _no_fallback(self, failure: Failure) -> None:
+        """As if there were none: to be cut at once would show that the gate has decided."""
+        if failure.check(CancelledError) is None and not self._wire.is_lost:
+            self._warn(failure, "fallback")
+            self._swallow()
+            self._wire.release()
+        else:
+            self._unreachable(failure, "fallback")
 
     def _swallow(self) -> None:
         deadlines = self._context.deadlines
@@ -222,9 +229,12 @@ class ServerConnection:
     def _unreachable(self, failure: Failure, name: str) -> None:
         self._discard()
         if failure.check(CancelledError) is None:
-            log.warn("no connection to the {name}: {reason}", name=name, reason=describe(failure))
+            self._warn(failure, name)
         if not self._wire.is_lost:
             self._wire.abort()
+
+    def _warn(self, failure: Failure, name: str) -> None:
+        log.warn("no connection to the {name}: {reason}", name=name, reason=describe(failure))
 
     def _left(self) -> None:
         self._end_idleness()

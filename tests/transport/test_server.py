@@ -190,10 +190,47 @@ def test_an_unreachable_fallback_costs_strangers_only() -> None:
     assert not server.wire.disconnecting
     with capturedLogs() as events:
         server.wire_side.dataReceived(b"stranger")
-    assert server.wire.aborted
     assert [event["name"] for event in events] == ["fallback"]
     lose(server.wire_side)
     assert len(server.context.connections) == 0
+
+
+@pytest.mark.parametrize("end", [lambda _: None, Side.readConnectionLost], ids=["waits", "FIN"])
+@pytest.mark.parametrize("said", [b"", b"ses", b"stranger"])
+@pytest.mark.parametrize("reached", [False, True], ids=["at once", "later"])
+def test_strangers_are_swallowed_while_the_fallback_is_down(
+    said: bytes, end: Callable[[Side], None], reached: bool
+) -> None:
+    """Whenever they were found to be strangers: that must not show."""
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    if not reached:
+        server.fallback.refuse(ConnectionRefusedError())
+    if said:
+        server.wire_side.dataReceived(said)
+    end(server.wire_side)
+    if reached:
+        server.fallback.refuse(ConnectionRefusedError())
+    server.wire_side.dataReceived(b"more" * 10000)
+    server.clock.pump([1.0] * 58)
+    assert not server.wire.aborted
+    server.clock.pump([1.0] * 4)
+    assert server.wire.aborted
+    assert server.wire.producerState == "producing"
+    assert server.wire.value() == b""
+    lose(server.wire_side)
+    assert len(server.context.connections) == 0
+    assert server.clock.getDelayedCalls() == []
+
+
+def test_a_stranger_who_leaves_while_the_fallback_is_reached_is_forgotten() -> None:
+    server = Server(fallback=True)
+    server.wire_side.dataReceived(b"stranger")
+    lose(server.wire_side)
+    assert server.fallback is not None
+    assert server.fallback.cancelled == 1
+    assert len(server.context.connections) == 0
+    assert server.clock.getDelayedCalls() == []
 
 
 def test_a_client_is_served_though_the_fallback_is_down() -> None:
