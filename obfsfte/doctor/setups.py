@@ -19,7 +19,6 @@ DEFAULT_TORRC = PurePosixPath("/etc/tor/torrc")
 
 _TOR_DEFAULTS = "/usr/share/tor/tor-service-defaults-torrc"
 _SERVICE_DEFAULTS = "/etc/default/obfsfte"
-_MAX_INCLUDES = 64
 
 
 @attrs.frozen
@@ -107,8 +106,10 @@ def _missing(
         )
 
 
-def _lines(machine: Machine, path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """The options of a torrc, lower-cased names first, with what it includes."""
+def _lines(
+    machine: Machine, path: str, including: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """The options of a torrc that have a value, lower-cased names first, with what it includes."""
     text = re.sub(r"\\\n", " ", machine.read(path) or "")
     for line in text.splitlines():
         words = line.partition("#")[0].strip().lstrip("+").split(None, 1)
@@ -116,10 +117,10 @@ def _lines(machine: Machine, path: str, depth: int = 0) -> Iterator[tuple[str, s
             continue
         value = words[1].strip() if len(words) > 1 else ""
         if words[0].lower() == "%include":
-            if depth < _MAX_INCLUDES:
-                for included in _included(machine, value.strip('"')):
-                    yield from _lines(machine, included, depth + 1)
-        else:
+            for included in _included(machine, value.strip('"')):
+                if included not in (path, *including):
+                    yield from _lines(machine, included, (path, *including))
+        elif value:
             yield words[0].lower(), value
 
 

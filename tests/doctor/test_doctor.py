@@ -107,8 +107,21 @@ def test_torrc_is_read_as_tor_reads_it(machine: DebianBridge) -> None:
 
 
 def test_an_include_of_itself_ends(machine: DebianBridge) -> None:
-    machine.replace("/etc/tor/torrc", "ExtORPort", "%include /etc/tor/torrc\nExtORPort")
+    twice = "%include /etc/tor/torrc\n" * 2
+    machine.replace("/etc/tor/torrc", "ExtORPort", f"{twice}%include /etc/tor/more\nExtORPort")
+    machine.write("/etc/tor/more", f"{twice}%include /etc/tor/more\n")
     assert machine.examine() == []
+
+
+@pytest.mark.parametrize("name", ["ServerTransportPlugin", "ServerTransportOptions", "User", "+"])
+def test_an_option_without_a_value_says_nothing(machine: DebianBridge, name: str) -> None:
+    machine.replace("/etc/tor/torrc", "ExtORPort", f"{name}\nExtORPort")
+    assert machine.examine() == []
+
+
+def test_a_listening_place_without_a_value_is_none(machine: DebianBridge) -> None:
+    machine.replace("/etc/tor/torrc", "ListenAddr fte 0.0.0.0:8080", "ListenAddr")
+    assert "names no port" in machine.only_finding().what
 
 
 # What tor may start
