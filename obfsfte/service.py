@@ -62,7 +62,7 @@ _PATIENCE = (30.0, 90.0)
 # What Twisted notices only when it connects: a port, or a name, that cannot be one.
 _HOST_AND_PORT = re.compile(r"(tcp|tls):(host=)?(?P<host>[^:=\\]*):(port=)?(?P<port>[^:]*)")
 
-_LISTENS_ON_TCP = re.compile("(haproxy:)?(tcp|tcp6|ssl):")
+_LISTENS_ON_TCP = re.compile("(tcp|tcp6|ssl):")
 
 
 class ListenError(Exception):
@@ -158,6 +158,12 @@ def _describe(address: object) -> str:
 
 def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     """A listening place. Raises ConfigError."""
+    if text.startswith("haproxy:"):
+        # It believes whoever connects, and does not know half-closed connections.
+        raise ConfigError(
+            f"cannot listen on {text!r}: leave haproxy: out; obfsfte server reads such headers "
+            "itself, with --proxy-protocol"
+        )
     try:
         endpoint = serverFromString(reactor, text)
     except Exception as error:  # parsers of endpoint plugins raise what they like
@@ -237,6 +243,7 @@ def server_service(
     target: str,
     wires: Sequence[ServerWire],
     fallback: str | None = None,
+    proxies: TrustedProxies = NO_PROXIES,
     timeouts: Timeouts | None = None,
     drain_seconds: float = DRAIN_SECONDS,
     on_listening: Callable[[int], None] | None = None,
@@ -245,7 +252,7 @@ def server_service(
     context = make_context(reactor, timeouts)
     target_endpoint = client_endpoint(reactor, target)
     fallback_endpoint = None if fallback is None else client_endpoint(reactor, fallback)
-    site = make_site(wires, lambda _address: target_endpoint, fallback_endpoint)
+    site = make_site(wires, lambda _address: target_endpoint, fallback_endpoint, proxies)
     endpoint = server_endpoint(reactor, listen)
     factory = TunnelServerFactory(site, context)
     return TunnelService(

@@ -39,7 +39,6 @@ def test_listens_where_it_was_told() -> None:
     [
         ("tcp:8080", service.BACKLOG),
         ("tcp:8080:interface=127.0.0.1", service.BACKLOG),
-        ("haproxy:tcp:8080", service.BACKLOG),
         ("tcp:8080:backlog=7", 7),
         ("tcp:8080:127.0.0.1:7", 7),
     ],

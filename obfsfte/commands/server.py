@@ -17,6 +17,7 @@ from obfsfte.logs import log_to
 from obfsfte.own_covers import catalogue
 from obfsfte.state import StateDirectory
 from obfsfte.transport.context import Timeouts
+from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 from obfsfte.wires import ClassicWire, ServerWire, served_releases
 
 
@@ -46,6 +47,12 @@ class Options(shared.Options):
             shared.coerced(parse_address),
         ],
         *site.PARAMETERS,
+        [
+            "trusted-proxies",
+            None,
+            None,
+            "With --proxy-protocol: the proxies' addresses, networks, or unix:, with commas.",
+        ],
         ["key-file", "k", None, "With --classic: 64 hexadecimal characters, as at the clients."],
         ["format", "f", None, "With --classic: the only pair of languages to take; default all."],
         ["release", None, None, "With --classic: the only release to take; default all."],
@@ -57,7 +64,14 @@ class Options(shared.Options):
             shared.coerced(shared.seconds),
         ],
     ]
-    optFlags = [["classic", None, "Take clients that speak fteproxy's wire."]]
+    optFlags = [
+        ["classic", None, "Take clients that speak fteproxy's wire."],
+        [
+            "proxy-protocol",
+            None,
+            "Connections from trusted proxies begin with a header.",
+        ],
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +92,10 @@ class Options(shared.Options):
         self["site"] = site.given(self)
         if self["state"] is None and (self["covers"] or self["address"] or self["site"]):
             raise usage.UsageError("takes --cover, --address, --url and --path with --state only")
+        if bool(self["proxy-protocol"]) is (self["trusted-proxies"] is None):
+            raise usage.UsageError(
+                "takes --proxy-protocol and --trusted-proxies together: anybody could send a header"
+            )
         classic_only = ("key-file", "format", "release")
         if not self["classic"] and any(self[name] is not None for name in classic_only):
             raise usage.UsageError("takes --key-file, --format and --release with --classic only")
@@ -107,12 +125,20 @@ def make_service(reactor: Any, options: Options) -> service.TunnelService:
         target=options["target"],
         wires=wires,
         fallback=options["fallback"],
+        proxies=_trusted_proxies(options),
         timeouts=Timeouts(idle=options["idle-timeout"]),
         on_listening=publish,
     )
     if options["classic"]:
         key_file.warn_if_public(classic.key)
     return tunnel
+
+
+def _trusted_proxies(options: Options) -> TrustedProxies:
+    """Who sends headers in the PROXY protocol. Raises ConfigError."""
+    if options["trusted-proxies"] is None:
+        return NO_PROXIES
+    return TrustedProxies.parse(options["trusted-proxies"], send_headers=True)
 
 
 def run(options: Options) -> int:

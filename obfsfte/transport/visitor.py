@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import attrs
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from obfsfte.errors import ConfigError
@@ -23,6 +24,9 @@ from obfsfte.transport.proxy_protocol import tcp_address
 
 #: Where a proxy does not say it. Tor's USERADDR wants one, and other transports say this.
 UNKNOWN_PORT = 1
+
+#: Among the trusted: whoever connects to a UNIX socket, which the file's mode decides on.
+_UNIX = "unix:"
 
 # Some proxies add a port.
 _HOP = re.compile(
@@ -37,13 +41,17 @@ class TrustedProxies:
     """The proxies whose word is taken, and whether it is in the PROXY protocol."""
 
     networks: Sequence[IPv4Network | IPv6Network] = ()
+    over_unix: bool = False
     send_headers: bool = False
 
     @classmethod
     def parse(cls, text: str, send_headers: bool) -> TrustedProxies:
-        """Addresses and networks, with commas between them. Raises ConfigError."""
+        """Addresses and networks, or `unix:`, with commas between them. Raises ConfigError."""
         networks = []
-        for word in text.split(","):
+        words = text.split(",")
+        for word in words:
+            if word == _UNIX:
+                continue
             try:
                 networks.append(ip_network(word))
             except ValueError:
@@ -51,7 +59,7 @@ class TrustedProxies:
                     f"trusted-proxies: {word!r} is neither an address nor a network such as "
                     "127.0.0.1 or 192.0.2.0/24"
                 ) from None
-        return cls(tuple(networks), send_headers)
+        return cls(tuple(networks), _UNIX in words, send_headers)
 
     def announces(self, peer: IAddress) -> bool:
         """Whether this peer's connections begin with a header of the PROXY protocol."""
@@ -69,9 +77,9 @@ class TrustedProxies:
         return address
 
     def _trusts(self, address: IAddress) -> bool:
-        host = getattr(address, "host", None)  # a UNIX socket has none
+        host = getattr(address, "host", None)
         if host is None:
-            return False
+            return self.over_unix and isinstance(address, UNIXAddress)
         ip = _plain(ip_address(host.partition("%")[0]))
         return any(ip in network for network in self.networks)
 

@@ -30,6 +30,8 @@ FAULTS = {
     "server --classic --idle-timeout -1": "server: '-1' is no number of seconds above 0",
     "server --classic --idle-timeout nan": "server: 'nan' is no number of seconds above 0",
     "server --classic --idle-timeout inf": "server: 'inf' is no number of seconds above 0",
+    "server --classic --proxy-protocol": "server: takes --proxy-protocol and --trusted-proxies tog",
+    "server --classic --trusted-proxies ::1": "server: takes --proxy-protocol and --trusted-prox",
     "server --state=": "server: an empty name is no directory",
     "keygen --state=": "keygen: an empty name is no directory",
     "bridge-line --state=": "bridge-line: an empty name is no directory",

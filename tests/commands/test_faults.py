@@ -120,6 +120,7 @@ def test_a_key_file_that_nobody_may_read(key_file: Path) -> None:
         ("tcp:0:nonsense=1", "it reads like tcp:"),
         ("tcp:1\n2", "it reads like tcp:"),
         ("ssl:0:privateKey=/nowhere", "No such file or directory"),
+        ("haproxy:tcp:0", "leave haproxy: out; obfsfte server reads such headers itself"),
     ],
 )
 def test_a_string_that_is_no_place_to_listen_on(
@@ -128,6 +129,12 @@ def test_a_string_that_is_no_place_to_listen_on(
     complaint = fault("server", "--classic", "--key-file", key_file, "--listen", place)
     assert complaint.startswith("server: cannot listen on ")
     assert reason in complaint
+
+
+def test_proxies_that_cannot_be_trusted(key_file: Path, fault: Fault) -> None:
+    options = ("--proxy-protocol", "--trusted-proxies", "me")
+    complaint = fault("server", "--classic", "--key-file", key_file, *options)
+    assert "'me' is neither an address nor a network" in complaint
 
 
 @pytest.mark.e2e

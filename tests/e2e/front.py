@@ -7,41 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.halves import Process
-from tests.e2e.tools import tool
-from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+from tests.e2e.process import Process
+from tests.e2e.waiting import LOOPBACK, free_port
+from tests.e2e.web_servers import run_apache, run_caddy, run_haproxy, run_nginx
 
 _PAGE = Path(__file__).parents[2] / "docs" / "behind-a-web-server.md"
 _BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", _PAGE.read_text(), re.M | re.S)
 
-#: nginx; HAProxy in mode http, and in mode tcp.
+#: nginx; HAProxy in mode http, and in mode tcp; Apache; Caddy.
 [NGINX] = [text for name, text in _BLOCKS if name == "nginx"]
 [HAPROXY, HAPROXY_TCP] = [text for name, text in _BLOCKS if name == "haproxy"]
+[APACHE] = [text for name, text in _BLOCKS if name == "apache"]
+[CADDY] = [text for name, text in _BLOCKS if name == "caddy"]
 [TORRC] = [text for _, text in _BLOCKS if "ServerTransportOptions" in text]
-
-_NGINX = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    {text}
-}}
-"""
-_HAPROXY = """
-defaults
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-{text}
-"""
 
 
 def replaced(text: str, *pairs: tuple[str, object]) -> str:
@@ -75,7 +53,7 @@ class Site:
         self.options = dict(word.split("=", 1) for word in line.split()) | {"pin": str(chain)}
 
     @contextmanager
-    def nginx(self, bridge_port: int) -> Iterator[None]:
+    def nginx(self, bridge_port: int, *, reloadable: bool = False) -> Iterator[Process]:
         text = replaced(
             NGINX,
             ("listen 443", f"listen {self._host}:{self.port}"),
@@ -85,11 +63,11 @@ class Site:
             ("127.0.0.1:8080", f"{LOOPBACK}:{bridge_port}"),
             ("127.0.0.1:8081", f"{LOOPBACK}:{self.inner_port}"),
         )
-        with self._nginx(text):
-            yield
+        with run_nginx(self._directory, text, self.inner_port, reloadable=reloadable) as process:
+            yield process
 
     @contextmanager
-    def haproxy(self, bridge_port: int) -> Iterator[None]:
+    def haproxy(self, bridge_port: int) -> Iterator[Process]:
         text = replaced(
             HAPROXY,
             ("bind :443", f"bind {LOOPBACK}:{self.port}"),
@@ -97,19 +75,50 @@ class Site:
             ("127.0.0.1:8080", f"{LOOPBACK}:{bridge_port}"),
             ("127.0.0.1:8081", f"{LOOPBACK}:{self.inner_port}"),
         )
-        with self.behind(), self._haproxy(text):
-            yield
+        with self.behind(), run_haproxy(self._directory, text, self.port) as process:
+            yield process
+
+    @contextmanager
+    def apache(self, bridge_port: int) -> Iterator[Process]:
+        text = replaced(
+            APACHE,
+            ("*:443", f"{LOOPBACK}:{self.port}"),
+            ("shop.example\n", "localhost\n"),
+            ("/etc/ssl/shop.example/fullchain.pem", self.chain),
+            ("/etc/ssl/shop.example/privkey.pem", self.chain),
+            ("/var/www/shop", self._directory),
+            ("127.0.0.1:8080", f"{LOOPBACK}:{bridge_port}"),
+            ("127.0.0.1:8081", f"{LOOPBACK}:{self.inner_port}"),
+        )
+        # Debian's ports.conf has this.
+        text = f"Listen {LOOPBACK}:{self.port}\n{text}"
+        with run_apache(self._directory, text, self.port) as process:
+            yield process
+
+    @contextmanager
+    def caddy(self, bridge_port: int) -> Iterator[Process]:
+        text = replaced(
+            CADDY,
+            ("shop.example {", f"localhost:{self.port} {{\n    bind {LOOPBACK}"),
+            ("/etc/ssl/shop.example/fullchain.pem", self.chain),
+            ("/etc/ssl/shop.example/privkey.pem", self.chain),
+            ("/var/www/shop", self._directory),
+            ("127.0.0.1:8080", f"{LOOPBACK}:{bridge_port}"),
+            (":8081", f":{self.inner_port}"),
+        )
+        with run_caddy(self._directory, text, self.port) as process:
+            yield process
 
     @contextmanager
     def haproxy_tcp(self, bridge_port: int, version: str) -> Iterator[None]:
-        """`version`: `send-proxy`, or the page's `send-proxy-v2`."""
+        """`version`: `send-proxy`, or the page's `send-proxy-v2`, and perhaps more."""
         text = replaced(
             HAPROXY_TCP,
             ("bind :80", f"bind {LOOPBACK}:{self.port}"),
             ("127.0.0.1:8080", f"{LOOPBACK}:{bridge_port}"),
             ("send-proxy-v2", version),
         )
-        with self.behind(), self._haproxy(text):
+        with self.behind(), run_haproxy(self._directory, text, self.port):
             yield
 
     @contextmanager
@@ -121,28 +130,5 @@ class Site:
             ("127.0.0.1:8081", f"{LOOPBACK}:{self.inner_port}"),
             ("/var/www/shop", self._directory),
         )
-        with self._nginx(text):
+        with run_nginx(self._directory, text, self.inner_port):
             yield
-
-    @contextmanager
-    def _nginx(self, text: str) -> Iterator[None]:
-        file = self._directory / "nginx.conf"
-        file.write_text(_NGINX.format(directory=self._directory, text=text))
-        log = self._directory / "error.log"
-        with _listening(self.inner_port, "nginx", "-p", self._directory, "-e", log, "-c", file):
-            yield
-
-    @contextmanager
-    def _haproxy(self, text: str) -> Iterator[None]:
-        file = self._directory / "haproxy.cfg"
-        file.write_text(_HAPROXY.format(text=text))
-        with _listening(self.port, "haproxy", "-db", "-f", file):
-            yield
-
-
-@contextmanager
-def _listening(port: int, name: str, *arguments: object) -> Iterator[None]:
-    with Process(tool(name), *arguments) as process:
-        wait_for(lambda: listens(port) or process.status is not None, f"{name} that listens")
-        assert process.status is None, process.stderr
-        yield

@@ -8,30 +8,16 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from tests.e2e.halves import Process
-from tests.e2e.tools import tool
-from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+from tests.e2e.waiting import LOOPBACK, free_port
+from tests.e2e.web_servers import run_nginx
 
 #: After how many seconds nginx closes a connection whose request is not complete. nmap takes
 #: a service that hangs up within 3 seconds for one that turns it away.
 HEADER_TIMEOUT = 4
 
-# One process, so that ending it leaves no worker behind. Redirects must not name the port:
-# it is the one thing in which the two ways to the site differ.
-_CONFIGURATION = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
+# Redirects must not name the port: it is the one thing in which the two ways to the site differ.
+_SITE = """
     types {{ text/html html; application/javascript js; image/png png; }}
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     client_header_timeout {timeout}s;
     client_body_timeout {timeout}s;
     keepalive_timeout {timeout}s;
@@ -44,7 +30,6 @@ http {{
         root {directory}/site;
         autoindex on;
     }}
-}}
 """
 
 _INDEX = """<!DOCTYPE html>
@@ -68,21 +53,14 @@ def nginx(*, abrupt: bool = False) -> Iterator[int]:
         directory = Path(name)
         _write_site(directory / "site")
         port = free_port()
-        configuration = directory / "nginx.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(
-                directory=directory,
-                host=LOOPBACK,
-                port=port,
-                timeout=HEADER_TIMEOUT,
-                ending=_ABRUPT if abrupt else _LINGERING,
-            )
+        text = _SITE.format(
+            directory=directory,
+            host=LOOPBACK,
+            port=port,
+            timeout=HEADER_TIMEOUT,
+            ending=_ABRUPT if abrupt else _LINGERING,
         )
-        log = directory / "error.log"
-        command = [tool("nginx"), "-p", directory, "-e", log, "-c", configuration]
-        with Process(*command) as process:
-            wait_for(lambda: listens(port) or process.status is not None, "nginx that listens")
-            assert process.status is None, process.stderr
+        with run_nginx(directory, text, port):
             yield port
 
 

@@ -1,8 +1,8 @@
 """A bridge as part of a web site, set up as docs/behind-a-web-server.md says, TLS included.
 
 ```
- client half, stranger --- TLS ---> nginx, or HAProxy ---> server half ---> test (tor)
-                                          '------> site <------'
+ client half, stranger --- TLS ---> nginx, HAProxy, ... ---> server half ---> test (tor)
+                                          '------> site <--------'
 ```
 """
 
@@ -116,6 +116,8 @@ STRANGERS = [
     f"GET /live HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n",
     f"GET /other HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n",
     "POST /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+    "GET /live/below?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "GET /lively HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 ]
 
 
@@ -140,12 +142,13 @@ def complete(data: bytes) -> bool:
     return bool(blank) and body.endswith(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+@pytest.mark.parametrize("cover", ["websocket", "http"])
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "apache", "caddy"])
 def test_clients_get_through_and_strangers_get_the_site(
-    tmp_path: Path, site: Site, tor: Tor, name: str
+    tmp_path: Path, site: Site, tor: Tor, name: str, cover: str
 ) -> None:
     with ExitStack() as stack:
-        bridge = stack.enter_context(bridge_of(tor, site, tmp_path / "bridge"))
+        bridge = stack.enter_context(bridge_of(tor, site, tmp_path / "bridge", cover=cover))
         stack.enter_context(getattr(site, name)(bridge.port))
         port = stack.enter_context(client(tmp_path / "client"))
         # tor gives the client what the server told tor.
@@ -171,7 +174,9 @@ def test_clients_get_through_and_strangers_get_the_site(
         assert tor.target.is_untouched()
 
 
-@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
+@pytest.mark.parametrize(
+    "version", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"]
+)
 def test_the_proxy_protocol(tmp_path: Path, site: Site, tor: Tor, version: str) -> None:
     options = {"proxy-protocol": "1", "url": f"ws://localhost:{site.port}/live"}
     del site.options["pin"]

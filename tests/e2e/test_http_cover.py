@@ -22,7 +22,6 @@ from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
     LISTEN,
     Half,
-    Process,
     Target,
     Tunnel,
     assert_ends,
@@ -37,8 +36,8 @@ from tests.e2e.halves import (
 from tests.e2e.nginx import nginx
 from tests.e2e.test_sessions import bridge_line, server
 from tests.e2e.test_websocket_cover import strip_date, use
-from tests.e2e.tools import tool
-from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+from tests.e2e.waiting import LOOPBACK, free_port
+from tests.e2e.web_servers import run_haproxy, run_nginx
 
 pytestmark = pytest.mark.e2e
 
@@ -274,18 +273,6 @@ def h11_exchanges(said: bytes, answered: bytes) -> int:
 
 
 NGINX = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     upstream bridge {{ server {host}:{bridge}; {pool} }}
     server {{
         listen {host}:{port} {tls};
@@ -298,15 +285,10 @@ http {{
             proxy_set_header X-Forwarded-For $remote_addr;
         }}
     }}
-}}
 """
 
 HAPROXY = """
-defaults
     mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
     timeout http-keep-alive 2s
 frontend wire
     bind {host}:{port}
@@ -336,14 +318,9 @@ def intermediary(
     """A web server in front, which passes all requests on to the bridge."""
     directory.mkdir()
     name, settings = INTERMEDIARIES[kind]
-    file = directory / "configuration"
     text = {"nginx": NGINX, "haproxy": HAPROXY}[name]
-    values = {"directory": directory, "host": LOOPBACK, "port": port, "bridge": bridge}
-    file.write_text(text.format(**values, **settings, tls=tls))
-    options = ["-p", directory, "-e", directory / "log", "-c"] if name == "nginx" else ["-db", "-f"]
-    with Process(tool(name), *options, file) as process:
-        wait_for(lambda: listens(port) or process.status is not None, f"{name} that listens")
-        assert process.status is None, process.stderr
+    text = text.format(host=LOOPBACK, port=port, bridge=bridge, **settings, tls=tls)
+    with {"nginx": run_nginx, "haproxy": run_haproxy}[name](directory, text, port):
         yield
 
 

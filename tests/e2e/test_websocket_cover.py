@@ -18,11 +18,11 @@ import pytest
 
 from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture, ndpi, tshark
-from tests.e2e.halves import LISTEN, Half, Process, Target, Tunnel, exchange, half, receive_to_end
+from tests.e2e.halves import LISTEN, Half, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
 from tests.e2e.test_sessions import bridge_line, server
-from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
+from tests.e2e.web_servers import run_haproxy, run_nginx
 from tests.libraries import library
 
 pytestmark = pytest.mark.e2e
@@ -135,18 +135,6 @@ def test_every_template_is_a_websocket_to_its_judges(tmp_path: Path, cover: str)
 
 
 NGINX = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     server {{
         listen {host}:{port} {tls};
         location = /live {{
@@ -158,16 +146,11 @@ http {{
         }}
         location / {{ return 200 "the site"; }}
     }}
-}}
 """
 
 
 HAPROXY = """
-defaults
     mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
     timeout tunnel 60s
 frontend wire
     bind {host}:{port}
@@ -190,15 +173,9 @@ def intermediary(
 ) -> Iterator[None]:
     """A web server in front: its path /live is the bridge's, anything else is a site's."""
     directory.mkdir()
-    file = directory / "configuration"
     text = {"nginx": NGINX, "haproxy": HAPROXY}[name]
-    file.write_text(
-        text.format(directory=directory, host=LOOPBACK, port=port, bridge=bridge, tls=tls)
-    )
-    options = ["-p", directory, "-e", directory / "log", "-c"] if name == "nginx" else ["-db", "-f"]
-    with Process(tool(name), *options, file) as process:
-        wait_for(lambda: listens(port) or process.status is not None, f"{name} that listens")
-        assert process.status is None, process.stderr
+    text = text.format(host=LOOPBACK, port=port, bridge=bridge, tls=tls)
+    with {"nginx": run_nginx, "haproxy": run_haproxy}[name](directory, text, port):
         yield
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.e2e.halves import Process
 from tests.e2e.tools import tool
-from tests.e2e.waiting import LOOPBACK, listens, wait_for
+from tests.e2e.waiting import LOOPBACK
+from tests.e2e.web_servers import run_nginx
 from tests.inspection.traffic import BULK
 from tests.libraries import library
 
@@ -25,20 +25,8 @@ servers = library("websockets.asyncio.server")
 CONNECTIONS = 4
 
 _NGINX = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
     default_type application/octet-stream;
     client_max_body_size 100m;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     server {{
         listen {host}:{port};
         root {directory}/site;
@@ -48,7 +36,6 @@ http {{
         listen unix:{directory}/api;
         location / {{ return 200 "taken"; }}
     }}
-}}
 """
 
 
@@ -61,12 +48,8 @@ def http(port: int, directory: Path) -> None:
     for number in range(10):
         (site / f"small{number}").write_bytes(random.randbytes(random.randrange(100, 5000)))
     (directory / "form").write_bytes(random.randbytes(700))
-    file = directory / "nginx.conf"
-    file.write_text(_NGINX.format(directory=directory, host=LOOPBACK, port=port))
-    log = directory / "error.log"
-    with Process(tool("nginx"), "-p", directory, "-e", log, "-c", file) as process:
-        wait_for(lambda: listens(port) or process.status is not None, "nginx that listens")
-        assert process.status is None, process.stderr
+    text = _NGINX.format(directory=directory, host=LOOPBACK, port=port)
+    with run_nginx(directory, text, port):
         base = f"http://{LOOPBACK}:{port}"
         # Without "Expect: 100-continue", which browsers do not send.
         binary = ["-H", "Content-Type: application/octet-stream", "-H", "Expect:"]

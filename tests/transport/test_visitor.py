@@ -51,6 +51,17 @@ def test_whose_connection_it_is(peer: str, fields: list[str], client: str) -> No
     assert visitor(peer, *fields) == client
 
 
+@pytest.mark.parametrize(("trusted", "believed"), [("unix:", True), ("127.0.0.1", False)])
+def test_whoever_connects_to_a_unix_socket(trusted: str, believed: bool) -> None:
+    for send_headers in (True, False):
+        proxies = TrustedProxies.parse(trusted, send_headers)
+        assert proxies.announces(UNIXAddress(None)) is (believed and send_headers)
+    found = proxies.visitor(UNIXAddress(None), [b"192.0.2.7"])
+    assert found == (at("192.0.2.7", UNKNOWN_PORT) if believed else UNIXAddress(None))
+    both = TrustedProxies.parse(f"192.0.2.9,{trusted}", send_headers=True)
+    assert both.announces(at("192.0.2.9"))
+
+
 @pytest.mark.parametrize(
     "garbage",
     ["", " ", "unknown", "_hidden", "192.0.2", "192.0.2.256", "192.0.2.7;", "1" * 5000, "fe80::1%x"]
@@ -72,7 +83,7 @@ def test_any_field_is_survived(fields: list[bytes]) -> None:
 def test_a_unix_socket_is_nobody_in_particular() -> None:
     address = UNIXAddress(b"/run/socket")
     assert PROXIES.visitor(address, [b"192.0.2.7"]) is address
-    assert not TrustedProxies(PROXIES.networks, True).announces(address)
+    assert not TrustedProxies(PROXIES.networks, send_headers=True).announces(address)
 
 
 def test_who_sends_headers() -> None:
