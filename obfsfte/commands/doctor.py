@@ -20,7 +20,13 @@ class Options(shared.Options):
     )
     optParameters = [
         ["torrc", None, str(DEFAULT_TORRC), "The torrc of the bridge."],
-        ["state", "s", None, "Look at this state directory, not at what torrc says."],
+        [
+            "state",
+            "s",
+            None,
+            "Look at this state directory, not at what torrc says.",
+            shared.coerced(shared.directory),
+        ],
     ]
 
 

@@ -32,6 +32,8 @@ def program(machine: Machine, setup: Setup) -> Iterator[Finding]:
         "&& systemctl restart tor"
     )
     if found is None:
+        if path == "/usr/bin/obfsfte":
+            remedy = remedy.replace("/usr/bin/obfsfte|'", "'$(command -v obfsfte)'|'")
         yield Finding(f"{setup.configured_in} starts {path}, which is not there", remedy)
         return
     if not found.st_mode & 0o001:

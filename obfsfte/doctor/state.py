@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import stat
 from collections.abc import Iterator
 
 from obfsfte.doctor.finding import Finding
@@ -23,9 +24,14 @@ def directory(machine: Machine, setup: Setup) -> Iterator[Finding]:
     place = shlex.quote(str(setup.state))
     found = machine.stat(setup.state)
     if found is None:
-        if machine.stat(setup.state.parents[1]) is not None:  # else we may not look
+        if setup.unit is None:
+            yield Finding(f"there is no {place}", f"obfsfte keygen --state {place}")
+        elif machine.stat(setup.state.parents[1]) is not None:  # else we may not look
             start = "systemctl restart tor" if setup.under_tor else f"systemctl start {setup.unit}"
             yield Finding(f"{setup.name} has never started: there is no {place}", start)
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        yield Finding(f"{place} is no directory", f"mv {place} {place}.old")
         return
     if found.st_mode & 0o022:
         yield Finding(f"others may write to {place}", f"chmod 700 {place}")

@@ -134,6 +134,16 @@ def test_a_program_that_is_not_there(machine: DebianBridge) -> None:
     assert "s|exec /usr/local/bin/obfsfte|exec /usr/bin/obfsfte|" in finding.remedy
 
 
+def test_the_packages_program_is_not_there(machine: DebianBridge) -> None:
+    """It was installed with pip, and torrc.example taken as it is."""
+    machine.at("/usr/bin/obfsfte").unlink()
+    finding = machine.only_finding()
+    assert finding.what == "/etc/tor/torrc starts /usr/bin/obfsfte, which is not there"
+    assert finding.remedy.startswith(
+        "sed -i 's|exec /usr/bin/obfsfte|exec '$(command -v obfsfte)'|' /etc/tor/torrc && "
+    )
+
+
 def test_a_program_that_may_not_be_executed(machine: DebianBridge) -> None:
     machine.at("/usr/bin/obfsfte").chmod(0o700)
     assert machine.only_finding().remedy == "chmod 755 /usr/bin/obfsfte"
@@ -304,6 +314,19 @@ def test_a_bridge_that_has_never_started(machine: DebianBridge) -> None:
 def test_too_many_may_use_it(machine: DebianBridge, name: str, mode: int, remedy: str) -> None:
     machine.at(f"{STATE}/{name}").chmod(mode)
     assert machine.only_finding().remedy == remedy
+
+
+@pytest.mark.parametrize("place", ["/nowhere", "/nowhere/at/all"])
+def test_a_state_directory_of_ones_own_that_is_not_there(machine: DebianBridge, place: str) -> None:
+    found = examine(machine, PurePosixPath("/etc/tor/torrc"), PurePosixPath(place))
+    assert found == [Finding(f"there is no {place}", f"obfsfte keygen --state {place}")]
+
+
+def test_a_file_in_the_place_of_the_state_directory(machine: DebianBridge) -> None:
+    machine.write("/srv/state", "")
+    machine.at("/srv/state").chmod(0o666)
+    found = examine(machine, PurePosixPath("/etc/tor/torrc"), PurePosixPath("/srv/state"))
+    assert found == [Finding("/srv/state is no directory", "mv /srv/state /srv/state.old")]
 
 
 def test_keys_of_somebody_else(machine: DebianBridge) -> None:
