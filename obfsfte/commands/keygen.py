@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from twisted.python import usage
 
 from obfsfte.commands import options as shared
@@ -27,9 +29,16 @@ class Options(shared.Options):
 
 def run(options: Options) -> int:
     state = StateDirectory(options["state"])
+    had_keys = state.has_keys()
     if options["force"]:
         keys = state.replace_keys()
-    elif state.has_keys():
+        if had_keys:
+            print(
+                "obfsfte: keygen: a server that runs has the old keys until it is restarted, and "
+                "bridgeline.txt the old line",
+                file=sys.stderr,
+            )
+    elif had_keys:
         raise ConfigError(
             f"{state.path} has keys already: obfsfte bridge-line shows them to clients, "
             "--force replaces them"

@@ -9,6 +9,7 @@ from signal import SIGKILL
 
 import pytest
 
+from tests.commands.shell import obfsfte, one_complaint
 from tests.e2e.halves import (
     COMMAND,
     LISTEN,
@@ -96,6 +97,38 @@ def test_keys_stay_the_same_over_restarts(tmp_path: Path) -> None:
             with server(target, state) as bridge:
                 lines.add(bridge_line(bridge, state).split(" ", 2)[2])
         assert len(lines) == 1
+
+
+def assert_reached(line: str, target: Target) -> None:
+    with (
+        half("client", "--listen", LISTEN, "--bridge", line) as client,
+        Tunnel(client.port, target).open(),
+    ):
+        pass
+
+
+def test_new_keys_are_good_from_the_restart_on_and_the_old_ones_no_more(tmp_path: Path) -> None:
+    state, options = tmp_path / "state", ("--cover", "base64")
+    keygen = ("keygen", "--state", state, "--force")
+    with Target() as target:
+        with server(target, state, *options) as bridge:
+            old = bridge_line(bridge, state)
+            done = obfsfte(*keygen)
+            assert "until it is restarted" in one_complaint(done.stderr)
+            assert_reached(old, target)
+        listen = f"tcp:{bridge.port}:interface={LOOPBACK}"
+        with server(target, state, *options, listen=listen) as bridge:
+            bridge.wait_for_output("line for clients")
+            new = bridge_line(bridge, state)
+            assert done.stdout.decode().strip() in new
+            assert_reached(new, target)
+            with half("client", "--listen", LISTEN, "--bridge", old) as client:
+                with Tunnel(client.port, target).connect() as application:
+                    application.sendall(b"hello")
+                    bridge.signal(SIGKILL)
+                    assert_ends(application)
+                assert target.is_untouched()
+    assert obfsfte("keygen", "--state", tmp_path / "fresh", "--force").stderr == ""
 
 
 def test_a_bridge_line_that_cannot_be_written_ends_the_server_in_one_line(tmp_path: Path) -> None:
