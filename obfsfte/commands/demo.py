@@ -38,6 +38,10 @@ from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadlines
 
+#: Characters of a line of covertext, and lines of it.
+_WIDTH = 88
+_MOST_LINES = 6
+
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _BLOCK = secrets.token_bytes(1 << 20)
 
@@ -242,9 +246,16 @@ class _Once(Factory):
 
 
 def _shown(data: bytes) -> str:
-    """Bytes as a person reads them, cut to a few lines."""
-    text = data[:300].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return re.sub(r"(.{88})(?=.)", r"\1\n                   ", text[:352])
+    """Bytes as a person reads them: lines as lines, cut to a few, and no escape cut in two."""
+    lines = [""]
+    for piece in data[:300].splitlines(keepends=True):
+        text = piece.decode("latin-1").encode("unicode_escape").decode("ascii")
+        for character in re.findall(r"\\x..|\\.|.", text):
+            if len(lines[-1]) + len(character) > _WIDTH:
+                lines.append("")
+            lines[-1] += character
+        lines.append("")
+    return f"\n{' ' * 19}".join(line for line in lines[:_MOST_LINES] if line)
 
 
 def run(options: Options) -> int:

@@ -21,6 +21,10 @@ def test_the_demo_moves_data_and_shows_it() -> None:
     assert finished.stderr == ""
     assert "GET /" in said
     assert "HTTP/1.1 200 OK" in said
+    assert re.search(r" HTTP/1\.1\\r\\n\n {19}Host: [a-z0-9.-]+\\r\\n\n", said)
+    # No escape in two lines.
+    assert not re.search(r"(?<!\\)(\\\\)*\\(x.?)?$", said, re.MULTILINE)
+    assert max(map(len, said.splitlines())) <= 107
     assert re.search(r"Moved 2 MiB there and back in [0-9.]+ s: [0-9.]+ MB/s", said)
     assert "SHA-256 of what came back: equal." in said
     assert "NOT equal" not in said
