@@ -169,6 +169,7 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused"),
     (NoRouteError, "no route to it"),
     (DNSLookupError, "its name cannot be resolved"),
+    (ValueError, "its name cannot be one of a host"),
     (TCPTimedOutError, "timed out"),
     (ConnectTimeoutError, "timed out"),
 )

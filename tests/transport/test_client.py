@@ -83,11 +83,18 @@ def test_a_refused_connection_cuts_the_application_with_one_line() -> None:
     assert len(client.context.connections) == 0
 
 
-def test_no_line_names_the_address() -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DNSLookupError("no results for bridge.example"), "its name cannot be resolved"),
+        (ValueError("invalid hostname: bridge..example"), "its name cannot be one of a host"),
+    ],
+)
+def test_no_line_names_the_address(error: Exception, reason: str) -> None:
     client = Client()
     with capturedLogs() as events:
-        client.endpoint.refuse(DNSLookupError("no results for bridge.example"))
-    assert "bridge.example" not in repr([event["reason"] for event in events])
+        client.endpoint.refuse(error)
+    assert [event["reason"] for event in events] == [reason]
 
 
 def test_connecting_has_a_limit() -> None:
