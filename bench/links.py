@@ -4,8 +4,9 @@
  near: iperf -c ---- client half ---[ veth, tbf ]--- server half ---- iperf -s: far
 ```
 The figures are the receiver's, of the seconds after the start: a sender's include what is
-still in buffers. Windows are equal and the link's queue is too long to drop anything, so that
-TCP itself shares the link evenly, and what is uneven is a relay's doing.
+still in buffers. Every connection has the same congestion window from its first packet on, and
+the link's queue is too long to drop anything, so that TCP itself shares the link evenly, and
+what is uneven is a relay's doing. With TCP's own windows 100 direct streams differ by 25 to 40 %.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from tests.e2e.waiting import wait_for
 OBFSFTE = Path(sys.executable).with_name("obfsfte")
 
 #: Of the net that is set apart for documentation (RFC 5737); nothing leaves the namespaces.
-NEAR, FAR = "192.0.2.1", "192.0.2.2"
+NEAR, FAR, NET = "192.0.2.1", "192.0.2.2", "192.0.2.0/30"
 DEVICE = "wire"
 TARGET_PORT, BRIDGE_PORT, CLIENT_PORT = 5001, 8080, 8079
 
-_WINDOW = 1 << 17  # bytes that one TCP connection may have under way
+_WINDOW = 88  # packets that one TCP connection has under way: some 128 KB
 _QUEUE_MS = 2000
-_BEGINNING = 3  # seconds of each stream that are not counted
+_BEGINNING = 5  # seconds of each stream that are not counted
 _LATE = 3  # seconds that one stream may begin after the first: iperf counts from its own begin
 
 #: What has to be run in the near and the far namespace.
@@ -64,9 +65,13 @@ class Link:
             run("ip", "-n", namespace, "address", "add", f"{address}/30", "dev", DEVICE)
             for device in ("lo", DEVICE):
                 run("ip", "-n", namespace, "link", "set", device, "up")
-            windows = f"net.ipv4.tcp_rmem=4096 {_WINDOW} {_WINDOW}"
-            for setting in ("net.ipv4.tcp_congestion_control=reno", windows):
-                run("ip", "netns", "exec", namespace, "sysctl", "-qw", setting)
+            run(
+                *("ip", "-n", namespace, "route", "change", NET, "dev", DEVICE, "src", address),
+                *("initcwnd", _WINDOW, "cwnd", "lock", _WINDOW),
+            )
+            # The others have plans of their own.
+            setting = "net.ipv4.tcp_congestion_control=reno"
+            run("ip", "netns", "exec", namespace, "sysctl", "-qw", setting)
 
     def shape(self, rate: int) -> None:
         """Limit both directions to so many Mbit/s."""
@@ -153,7 +158,8 @@ WAYS = {"direct": direct, "websocket": through_obfsfte, "fteproxy": through_ftep
 
 
 def goodput(link: Link, place: tuple[str, int], streams: int, seconds: int) -> Figures:
-    """Mbit/s of all streams together, and by how many % one differs from their mean at most."""
+    """Mbit/s of all streams together, and how far apart they are: the fastest's less the slowest's
+    in % of their mean."""
     host, port = place
     with link.spawn(link.far, "iperf", "-s", "-p", TARGET_PORT, "-y", "C", "-i", 1) as receiver:
         link.wait_for_port(link.far, TARGET_PORT)
@@ -166,11 +172,10 @@ def goodput(link: Link, place: tuple[str, int], streams: int, seconds: int) -> F
         received = reported(receiver.stdout.splitlines(), _BEGINNING, end)
     if len(received) != streams:
         raise ConnectionError(f"iperf received {len(received)} streams of {streams}")
-    mean = statistics.fmean(received)
-    worst = max(abs(each - mean) for each in received)
     yield f"{streams}", sum(received) * 8 / 1e6 / seconds
     if streams > 1:
-        yield f"{streams}, spread %", 100 * worst / mean
+        apart = max(received) - min(received)
+        yield f"{streams}, spread %", 100 * apart / statistics.fmean(received)
 
 
 def reported(lines: Sequence[str], start: float, end: float) -> list[int]:
