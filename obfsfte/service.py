@@ -62,6 +62,8 @@ _PATIENCE = (30.0, 90.0)
 # What Twisted notices only when it connects: a port, or a name, that cannot be one.
 _HOST_AND_PORT = re.compile(r"(tcp|tls):(host=)?(?P<host>[^:=\\]*):(port=)?(?P<port>[^:]*)")
 
+_EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104
+
 _LISTENS_ON_TCP = re.compile("(tcp|tcp6|ssl):")
 
 
@@ -81,6 +83,7 @@ class TunnelService(Service):
         context: Context,
         drain_seconds: float = DRAIN_SECONDS,
         on_listening: Callable[[int], None] | None = None,
+        fallback: str | None = None,
     ) -> None:
         self._what = name
         self._endpoint = endpoint
@@ -89,12 +92,14 @@ class TunnelService(Service):
         self._context = context
         self._drain_seconds = drain_seconds
         self._on_listening = on_listening
+        self._fallback = fallback
         self._port: IListeningPort | None = None
 
     async def listen(self) -> IListeningPort:
         """Start to listen; `startService` does the same for twistd.
 
-        Raises ListenError, or the ConfigError of `on_listening`.
+        Raises ListenError, the ConfigError of `on_listening`, or that of a fallback which is
+        this very place.
         """
         try:
             port = await self._endpoint.listen(self._factory)
@@ -103,8 +108,14 @@ class TunnelService(Service):
         except Exception as error:  # endpoints of plugins raise what they like
             reason = getattr(error, "socketError", None) or error
             raise ListenError(f"cannot listen on {self._listen_text}: {reason}") from None
-        self._port = port
         host = port.getHost()
+        if self._fallback is not None and _leads_to(self._fallback, host):
+            port.stopListening()
+            raise ConfigError(
+                f"the fallback {self._fallback} is this server itself: one stranger would be "
+                "sent round and round"
+            )
+        self._port = port
         log.info("{what} listening on {place}", what=self._what, place=_describe(host))
         if self._on_listening is not None:
             self._on_listening(getattr(host, "port", 0))
@@ -146,6 +157,16 @@ class TunnelService(Service):
     def abort(self) -> None:
         """End every connection at once."""
         self._context.connections.abort_all()
+
+
+def _leads_to(place: str, address: object) -> bool:
+    """Whether who connects to an endpoint string's place on this machine arrives at `address`."""
+    named = _HOST_AND_PORT.match(place)
+    if named is None or not isinstance(address, (IPv4Address, IPv6Address)):
+        return False
+    host = named["host"].replace("localhost", "127.0.0.1")
+    hosts = (address.host, "127.0.0.1") if address.host in _EVERY_INTERFACE else (address.host,)
+    return host in hosts and named["port"] == str(address.port)
 
 
 def _describe(address: object) -> str:
@@ -256,7 +277,7 @@ def server_service(
     endpoint = server_endpoint(reactor, listen)
     factory = TunnelServerFactory(site, context)
     return TunnelService(
-        "server half", endpoint, listen, factory, context, drain_seconds, on_listening
+        "server half", endpoint, listen, factory, context, drain_seconds, on_listening, fallback
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from zope.interface import implementer
 
 from obfsfte import service
 from obfsfte.bridge_line import BridgeLine
@@ -94,6 +97,67 @@ def test_a_port_that_cannot_be_one_is_one_line() -> None:
 
 def test_an_endpoint_that_is_one_connection_is_one_line() -> None:
     assert "one connection" in fault_of_listening(OddEndpoint(object()))
+
+
+@implementer(IListeningPort)
+class Listening:
+    """A port that says where it is."""
+
+    def __init__(self, host: object) -> None:
+        self._host = host
+        self.stopped = 0
+
+    def getHost(self) -> object:  # noqa: N802
+        return self._host
+
+    def stopListening(self) -> None:  # noqa: N802
+        self.stopped += 1
+
+
+def listen_at(host: object, fallback: str) -> tuple[Listening, list[BaseException]]:
+    port = Listening(host)
+    context = service.make_context(FakeReactor())
+    tunnel = service.TunnelService(
+        "half", OddEndpoint(port), LISTEN, _factory(), context, fallback=fallback
+    )
+    failures: list[BaseException] = []
+    listening = Deferred.fromCoroutine(tunnel.listen())
+    listening.addErrback(lambda failure: failures.append(failure.value))
+    return port, failures
+
+
+EVERYWHERE = IPv4Address("TCP", "0.0.0.0", 8080)
+LOOPBACK = IPv4Address("TCP", "127.0.0.1", 8080)
+EVERYWHERE_6 = IPv6Address("TCP", "::", 8080)
+
+
+@pytest.mark.parametrize("host", [EVERYWHERE, LOOPBACK, EVERYWHERE_6])
+@pytest.mark.parametrize(
+    "fallback",
+    ["tcp:127.0.0.1:8080", "tcp:localhost:8080:timeout=3", "tcp:host=127.0.0.1:port=8080"],
+)
+def test_a_fallback_that_is_the_server_itself_is_refused(host: object, fallback: str) -> None:
+    """Its first stranger would be sent to it again and again, until no file can be opened."""
+    port, failures = listen_at(host, fallback)
+    assert [type(failure) for failure in failures] == [ConfigError]
+    assert "is this server itself" in str(failures[0])
+    assert port.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "fallback"),
+    [
+        (EVERYWHERE, "tcp:127.0.0.1:80"),
+        (EVERYWHERE, "tcp:site.example:8080"),
+        (IPv4Address("TCP", "192.0.2.1", 8080), "tcp:127.0.0.1:8080"),
+        (UNIXAddress("/run/obfsfte"), "tcp:127.0.0.1:8080"),
+        (LOOPBACK, "unix:/run/site"),
+    ],
+)
+def test_other_fallbacks_are_not(host: object, fallback: str) -> None:
+    port, failures = listen_at(host, fallback)
+    assert failures == []
+    assert port.stopped == 0
 
 
 def test_twistd_is_told_in_its_way() -> None:

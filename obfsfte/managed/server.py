@@ -77,7 +77,14 @@ class ManagedServer(ManagedProxy):
         # tor that wants all transports ("*") names no address for any.
         host, port = self._plugin.getBindAddresses().get(name, UNSPECIFIED_BIND_ADDRESS)
         endpoint = self._server_endpoint(host, port)
-        tunnel = TunnelService("server half", endpoint, f"{host} port {port}", factory, context)
+        tunnel = TunnelService(
+            "server half",
+            endpoint,
+            f"{host} port {port}",
+            factory,
+            context,
+            fallback=options.get("fallback"),
+        )
         address: Any = (await tunnel.listen()).getHost()
         try:
             bridge.publish(address.port)

@@ -20,7 +20,7 @@ from tests.e2e.pt_process import (
     client_environment,
     server_environment,
 )
-from tests.e2e.waiting import LOOPBACK
+from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -162,6 +162,20 @@ def test_options_that_cannot_be_used(tmp_path: Path, options: str) -> None:
         assert error.startswith("SMETHOD-ERROR fte ")
         assert done == "SMETHODS DONE"
         assert "s3cret" not in "".join(server.lines)
+
+
+def test_a_fallback_that_is_the_bridge_itself(tmp_path: Path) -> None:
+    place = f"{LOOPBACK}:{free_port()}"
+    environment = server_environment(
+        tmp_path,
+        ORPORT,
+        TOR_PT_SERVER_BINDADDR=f"fte-{place}",
+        TOR_PT_SERVER_TRANSPORT_OPTIONS=f"fte:fallback=tcp:{place}",
+    )
+    with Managed(environment) as server:
+        _, error, _ = server.launched()
+        assert error.startswith(f"SMETHOD-ERROR fte the fallback tcp:{place} is this server itself")
+        wait_for(lambda: not listens(int(place.rpartition(":")[2])), "closed port")
 
 
 def test_an_address_in_use(tmp_path: Path) -> None:
