@@ -193,6 +193,7 @@ class ServerConnection:
         """As if there were none: to be cut at once would show that the gate has decided."""
         if failure.check(CancelledError) is None and not self._wire.is_lost:
             self._warn(failure, "fallback")
+            self._fallback.take_unheard()
             self._swallow()
             self._wire.release()
         else:
