@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
@@ -49,26 +49,40 @@ class _SideFactory(Factory):
 
 async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
-    connecting = endpoint.connect(_SideFactory(side))
-    connecting.addErrback(_cancelled)
-    connecting.addCallback(lambda _protocol: Deferred.fromCoroutine(_secure(side)))
-    clock = context.deadlines.clock
-    await connecting.addTimeout(context.timeouts.connect, clock, _timed_out)
+    connecting: Deferred[Any] = endpoint.connect(_SideFactory(side))
+    connecting.addCallback(lambda _protocol: _secured(side))
+    is_late = False
 
+    def give_up() -> None:
+        nonlocal is_late
+        is_late = True
+        connecting.cancel()
 
-def _cancelled(failure: Failure) -> NoReturn:
-    # TCP endpoints have an exception of their own for it.
-    failure.trap(ConnectingCancelledError)
-    raise CancelledError from None
-
-
-async def _secure(side: Side) -> None:
+    deadline = context.deadlines.add(context.timeouts.connect, give_up)
     try:
-        await side.until_secure()
-    except CancelledError:
-        raise
+        await connecting
     except Exception as error:
-        raise UnusableConnection(f"TLS failed ({_tls_fault(error)})") from None
+        if is_late:
+            raise ConnectTimeoutError(string="no answer in time") from None
+        # TCP endpoints have an exception of their own for it.
+        if isinstance(error, ConnectingCancelledError):
+            raise CancelledError from None
+        raise
+    finally:
+        deadline.cancel()
+
+
+def _secured(side: Side) -> Deferred[None] | None:
+    """Fires when its TLS is set up; None: it has none."""
+    securing = side.until_secure()
+    return None if securing is None else securing.addErrback(_tls_failed)
+
+
+def _tls_failed(failure: Failure) -> NoReturn:
+    error: Any = failure.value
+    if isinstance(error, CancelledError):
+        raise error
+    raise UnusableConnection(f"TLS failed ({_tls_fault(error)})") from None
 
 
 def _tls_fault(error: Exception) -> str:
@@ -84,10 +98,6 @@ def _tls_fault(error: Exception) -> str:
         case ([(_library, _function, str(reason)), *_],):  # OpenSSL's
             return reason
     return type(error).__name__
-
-
-def _timed_out(_result: object, _seconds: float) -> NoReturn:
-    raise ConnectTimeoutError(string="no answer in time")
 
 
 class Handshake:

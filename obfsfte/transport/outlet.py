@@ -36,20 +36,21 @@ def takes_writes_at_once(transport: object) -> bool:
 
 @implementer(IPullProducer)
 class Outlet:
-    """The writing end of one side; `source` is the transport that its bytes come from."""
+    """All that is written to one transport, from its first byte on, goes through this."""
 
     __slots__ = ("_is_behind", "_socket", "_source", "_transport")
 
-    def __init__(self, transport: Any, source: Any) -> None:
+    def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._socket = transport.getHandle()
         self._source: Any = None
-        # As a pull producer, we are told whenever all is sent. Now something may be waiting
-        # from before: the reactor finds out.
-        self._is_behind = True
-        transport.registerProducer(self, False)
+        self._is_behind = False
+
+    def take_from(self, source: Any) -> None:
+        """From now on the transport `source` is read only while nothing waits here."""
         self._source = source
-        transport.startWriting()
+        if self._is_behind:
+            source.pauseProducing()
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Send, or keep what the socket does not take."""
@@ -57,10 +58,12 @@ class Outlet:
             pieces = self._send(pieces)
             if not pieces:
                 return
+            # As a pull producer, we are told when all is sent; and once now, for nothing.
+            self._transport.registerProducer(self, False)
             self._is_behind = True
+            if self._source is not None:
+                self._source.pauseProducing()
         self._transport.writeSequence(pieces)
-        if self._source is not None:
-            self._source.pauseProducing()
 
     def _send(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
         """What is left when the socket has taken what it can."""
@@ -79,13 +82,17 @@ class Outlet:
     def end(self) -> None:
         """The source has ended; what is written from here on holds nobody."""
         self._source = None
-        self._transport.unregisterProducer()
+        if self._is_behind:
+            # Transports close when all is sent, but not while they have a producer.
+            self._transport.unregisterProducer()
 
     def resumeProducing(self) -> None:
         """All is sent."""
-        if self._source is not None:
+        if self._is_behind:
             self._is_behind = False
-            self._source.resumeProducing()
+            self._transport.unregisterProducer()
+            if self._source is not None:
+                self._source.resumeProducing()
 
     def stopProducing(self) -> None:
         """The transport is gone; its protocol is told, and ends the other side."""

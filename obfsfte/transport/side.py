@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer
 
 from obfsfte.transport.outlet import READ_SIZE, Outlet, takes_writes_at_once
 
@@ -62,14 +62,14 @@ class Side(TwistedProtocol):
         self._on_end: Callable[[], None] | None = None
         self._securing: Deferred[None] | None = None
 
-    def until_secure(self) -> Deferred[None]:
-        """Fires when TLS is set up, or at once where there is none.
+    def until_secure(self) -> Deferred[None] | None:
+        """Fires when TLS is set up; None where there is no TLS.
 
         Fails with what the transport was lost with; the handler is then told nothing.
         Cancelling aborts it.
         """
         if not INegotiated.providedBy(self.transport):
-            return succeed(None)
+            return None
         self._securing = Deferred(lambda _: self.abort())
         return self._securing
 
@@ -110,10 +110,14 @@ class Side(TwistedProtocol):
             with contextlib.suppress(OSError):
                 set_no_delay(True)
             self.transport.setTcpKeepAlive(True)
-        # A client endpoint's wrapper shows only one of our interfaces, the wrong one for TCP.
+        if takes_writes_at_once(self.transport):
+            # What was said on it before us (a preface) was answered, and so does not wait.
+            self._outlet = Outlet(self.transport)
+        # A client endpoint's wrapper has done its work. It costs a call for each read, and shows
+        # only one of our interfaces, the wrong one for TCP.
         wrapper = getattr(self.transport, "protocol", None)
         if IHandshakeListener.providedBy(wrapper) and not INegotiated.providedBy(self.transport):
-            alsoProvides(wrapper, IHalfCloseableProtocol)
+            self.transport.protocol = self
 
     def dataReceived(self, data: bytes) -> None:
         if self._held is None:
@@ -159,16 +163,16 @@ class Side(TwistedProtocol):
 
     def read_much(self) -> None:
         """Read as much at once as suits bulk."""
-        if takes_writes_at_once(self.transport):
+        if self._outlet is not None:
             self.transport.bufferSize = READ_SIZE
 
     def take_from(self, source: Side) -> None:
         """From now on `source` is read only while what it brings can be written here."""
         source.read_much()
-        if takes_writes_at_once(self.transport):
-            self._outlet = Outlet(self.transport, source.transport)
-        else:
+        if self._outlet is None:
             self.transport.registerProducer(source.transport, True)
+        else:
+            self._outlet.take_from(source.transport)
 
     def take_no_more(self) -> None:
         """The source's stream has ended."""

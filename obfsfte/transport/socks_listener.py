@@ -93,7 +93,7 @@ class SocksPhase:
     def _flush(self) -> None:
         data = self._server.data_to_send()
         if data:
-            self.side.transport.write(data)
+            self.side.write_all([data])
 
 
 class SocksServerProtocol(Side):

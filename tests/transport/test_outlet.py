@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactor, StringTransport
@@ -26,7 +26,7 @@ BUFFER = 1 << 14
 class Ends:
     """A TCP transport of Twisted's on one socket, and its peer."""
 
-    def __init__(self, *, waiting: bytes = b"") -> None:
+    def __init__(self) -> None:
         self._ours, self.peer = socket.socketpair()
         self._ours.setblocking(False)
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
@@ -35,9 +35,8 @@ class Ends:
         self.transport = Connection(self._ours, Protocol(), self.reactor)
         self.transport.connected = 1
         self.source = StringTransport()
-        if waiting:
-            self.transport.write(waiting)
-        self.outlet = Outlet(self.transport, self.source)
+        self.outlet = Outlet(self.transport)
+        self.outlet.take_from(self.source)
 
     @property
     def waits(self) -> bool:
@@ -65,18 +64,7 @@ class Ends:
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     with Ends() as ends:
-        ends.turn()
         yield ends
-
-
-def test_what_waits_already_is_sent_first() -> None:
-    with Ends(waiting=b"first ") as ends:
-        ends.outlet.write([b"second ", b"third "])
-        assert ends.read() == b""
-        ends.turn()
-        assert not ends.waits
-        ends.outlet.write([b"fourth"])
-        assert ends.read() == b"first second third fourth"
 
 
 def test_a_write_does_not_wait_for_the_reactor(ends: Ends) -> None:
@@ -116,8 +104,8 @@ def test_the_source_is_not_read_while_something_waits(ends: Ends) -> None:
 )
 def test_every_byte_arrives_once_and_in_order(writes: list[list[int]], seed: int) -> None:
     random = Random(seed)
-    expected, received = b"\0", b""
-    with Ends(waiting=b"\0") as ends:
+    expected = received = b""
+    with Ends() as ends:
         for sizes in writes:
             pieces = [random.randbytes(size) for size in sizes]
             expected += b"".join(pieces)
@@ -132,6 +120,35 @@ def test_every_byte_arrives_once_and_in_order(writes: list[list[int]], seed: int
         while more := ends.read():
             received += more
     assert received == expected
+
+
+def test_a_source_of_what_is_behind_already_is_not_read(ends: Ends) -> None:
+    ends.outlet.write([bytes(4 * BUFFER)])
+    source = StringTransport()
+    ends.outlet.take_from(source)
+    assert source.producerState == "paused"
+    while ends.waits:
+        ends.read()
+        ends.turn()
+    assert source.producerState == "producing"
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_transport_that_was_told_to_close_does_when_all_is_sent(
+    ends: Ends, is_ended: bool
+) -> None:
+    data = bytes(4 * BUFFER)
+    ends.outlet.write([data])
+    if is_ended:
+        ends.outlet.end()
+    ends.transport.loseConnection()
+    received, result = b"", None
+    while result is None:
+        assert ends.waits
+        received += ends.read()
+        result = ends.turn()
+    assert isinstance(result, ConnectionDone)
+    assert received + ends.read() == data
 
 
 def test_when_the_source_has_ended_nobody_is_resumed(ends: Ends) -> None:
@@ -177,6 +194,5 @@ def test_reads_of_a_source_are_large(ends: Ends) -> None:
     side, source = Side(), Side()
     for each in (side, source):
         each.makeConnection(ends.transport)
-    ends.outlet.end()
     side.take_from(source)
     assert ends.transport.bufferSize == READ_SIZE

@@ -60,7 +60,9 @@ def test_tls_that_was_refused_is_not_taken_for_set_up() -> None:
     side = Side()
     side.makeConnection(transport)
     failures: list[Failure] = []
-    side.until_secure().addErrback(failures.append)
+    securing = side.until_secure()
+    assert securing is not None
+    securing.addErrback(failures.append)
     transport.abortConnection()
     side.handshakeCompleted()
     assert failures == []
