@@ -10,7 +10,8 @@ from __future__ import annotations
 from random import Random
 
 #: Steps of a drawn share.
-_SHARES = 1 << 16
+_SHARE_BITS = 16
+_SHARES = 1 << _SHARE_BITS
 #: Up to so many bytes of padding go with a message of `_SMALL` bytes or less, fewer with a
 #: larger one, in inverse proportion; but at least one in 128 of its own size.
 _SMALL = 768
@@ -27,7 +28,7 @@ class Sizes:
 
     def renew(self) -> None:
         """Draw for the next message."""
-        self._share = self._random.randrange(_SHARES)
+        self._share = self._random.getrandbits(_SHARE_BITS)
 
     def size(self, wanted: int) -> int:
         """Bytes of the next message's record, when `wanted` would suit best."""

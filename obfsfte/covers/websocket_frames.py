@@ -20,7 +20,6 @@ most `MAX_MESSAGE` bytes, and the three control frames.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 
 from obfsfte.covers import masking
 from obfsfte.errors import WireError
@@ -31,10 +30,10 @@ MAX_CONTROL = 125
 
 _FIN = 0x80
 _RESERVED_AND_OPCODE = 0x7F
+_CONTROL = 0x08  # the bit of an opcode that control frames have (section 5.5)
 _MASKED = 0x80
 _LENGTH_2 = 126
 _LENGTH_8 = 127
-_LENGTH_WIDTHS = {_LENGTH_2: 2, _LENGTH_8: 8}  # bytes of the longer length
 
 
 class Opcode(enum.IntEnum):
@@ -47,7 +46,7 @@ class Opcode(enum.IntEnum):
     PONG = 10
 
 
-_OPCODES = frozenset(Opcode)
+_OPCODES = {opcode.value: opcode for opcode in Opcode}
 
 
 def frame(opcode: Opcode, payload: bytes, mask: bytes | None) -> list[bytes]:
@@ -90,84 +89,88 @@ class FrameReader:
         """Whether nothing is incomplete."""
         return not self._frame and self._message is None
 
-    def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes | memoryview]]:
+    def feed(self, data: bytes) -> list[tuple[Opcode, bytes | memoryview]]:
         """The messages (as BINARY) and control frames that `data` completes, in order.
 
-        Raises WireError as soon as the bytes so far cannot be the peer's. To be exhausted
-        before the next call.
+        Raises WireError as soon as the bytes so far cannot be the peer's.
         """
         if self._early:
             data, self._early = self._early + data, b""
+        events: list[tuple[Opcode, bytes | memoryview]] = []
         view = memoryview(data)
         while view:
             if not self._frame:
-                size = self._size(view)
+                opcode, start, size = self._look(view)
                 if size <= len(view):
-                    yield from self._read(view[:size])
+                    self._read(opcode, start, view[:size], events)
                     view = view[size:]
                     continue
                 self._missing = size - len(view)
                 self._frame += view
-                return
+                break
             taken = view[: self._missing]
             self._frame += taken
             view = view[len(taken) :]
-            self._missing = self._size(self._frame) - len(self._frame)
+            opcode, start, size = self._look(self._frame)
+            self._missing = size - len(self._frame)
             if not self._missing:
                 whole, self._frame = memoryview(self._frame), bytearray()
-                yield from self._read(whole)
+                self._read(opcode, start, whole, events)
+        return events
 
-    def _read(self, frame: memoryview) -> Iterator[tuple[Opcode, bytes | memoryview]]:
-        """What a whole frame completes."""
-        opcode, is_last = Opcode(frame[0] & _RESERVED_AND_OPCODE), frame[0] & _FIN
-        at = 2 + _LENGTH_WIDTHS.get(frame[1] & ~_MASKED, 0)
-        payload: bytes | memoryview
+    def _read(
+        self,
+        opcode: Opcode,
+        start: int,
+        frame: memoryview,
+        events: list[tuple[Opcode, bytes | memoryview]],
+    ) -> None:
+        """Add what a whole frame completes; its payload is from `start` on."""
+        payload: bytes | memoryview = frame[start:]
         if self._flag:
-            payload = masking.mask(
-                frame[at + masking.KEY_SIZE :], frame[at : at + masking.KEY_SIZE]
-            )
-        else:
-            payload = frame[at:]
-        if opcode >= Opcode.CLOSE or (is_last and self._message is None):
-            yield opcode, payload
+            payload = masking.mask(payload, frame[start - masking.KEY_SIZE : start])
+        is_last = frame[0] & _FIN
+        if opcode & _CONTROL or (is_last and self._message is None):
+            events.append((opcode, payload))
             return
         if self._message is None:
             self._message = bytearray()
         self._message += payload
         if is_last:
             message, self._message = memoryview(self._message), None
-            yield Opcode.BINARY, message
+            events.append((Opcode.BINARY, message))
 
-    def _size(self, frame: memoryview | bytearray) -> int:
-        """Bytes of the frame that begins so; while its length has not come, of its head so far."""
-        opcode = self._check_first_byte(frame[0])
+    def _look(self, frame: memoryview | bytearray) -> tuple[Opcode, int, int]:
+        """What a frame is that begins so, where its payload starts, and its size in bytes.
+
+        While its length has not come, the size is that of its head so far.
+        """
+        opcode = _OPCODES.get(frame[0] & _RESERVED_AND_OPCODE)
+        if opcode is None:
+            raise WireError("a WebSocket frame of a kind that was not negotiated")
+        if opcode & _CONTROL:
+            if not frame[0] & _FIN:
+                raise WireError("a fragmented WebSocket control frame")
+        elif bool(opcode) is (self._message is not None):
+            raise WireError("a WebSocket message begins or goes on where it cannot")
         if len(frame) < 2:
-            return 2
+            return opcode, 2, 2
         if frame[1] & _MASKED != self._flag:
             raise WireError("a WebSocket frame of a client is not masked, or a server's is")
+        start = 2
         size = frame[1] & ~_MASKED
-        width = _LENGTH_WIDTHS.get(size, 0)
-        if opcode >= Opcode.CLOSE:
+        if opcode & _CONTROL:
             if size > MAX_CONTROL or (opcode is Opcode.CLOSE and size == 1):
                 raise WireError("a WebSocket control frame of an impossible length")
-        elif width:
-            if len(frame) < 2 + width:
-                return 2 + width
-            size = int.from_bytes(frame[2 : 2 + width], "big")
-            if size < (_LENGTH_2 if width == 2 else 1 << 16):
+        elif size >= _LENGTH_2:
+            start, shortest = (4, _LENGTH_2) if size == _LENGTH_2 else (10, 1 << 16)
+            if len(frame) < start:
+                return opcode, start, start
+            size = int.from_bytes(frame[2:start], "big")
+            if size < shortest:
                 raise WireError("a WebSocket frame's length is not in its shortest form")
-        if size + len(self._message or b"") > MAX_MESSAGE:
+        if size > MAX_MESSAGE - len(self._message or b""):
             raise WireError("a WebSocket message is longer than any of ours")
-        return 2 + width + (masking.KEY_SIZE if self._flag else 0) + size
-
-    def _check_first_byte(self, byte: int) -> Opcode:
-        value = byte & _RESERVED_AND_OPCODE
-        if value not in _OPCODES:
-            raise WireError("a WebSocket frame of a kind that was not negotiated")
-        opcode = Opcode(value)
-        if opcode >= Opcode.CLOSE:
-            if not byte & _FIN:
-                raise WireError("a fragmented WebSocket control frame")
-        elif (opcode is Opcode.CONTINUATION) != (self._message is not None):
-            raise WireError("a WebSocket message begins or goes on where it cannot")
-        return opcode
+        if self._flag:
+            start += masking.KEY_SIZE
+        return opcode, start, start + size

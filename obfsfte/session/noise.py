@@ -116,13 +116,17 @@ class SymmetricState:
         self._ck, key = _hkdf(self._ck, input_key_material, 2)
         self._cipher = CipherState(key)
 
+    def mix_replaced_key(self, input_key_material: bytes) -> None:
+        """As `mix_key`, where the next token replaces the key before anything is sealed."""
+        [self._ck] = _hkdf(self._ck, input_key_material, 1)
+
     def mix_hash(self, data: bytes) -> None:
         self._h = hashlib.sha256(self._h + data).digest()
 
-    def mix_key_and_hash(self, input_key_material: bytes) -> None:
-        self._ck, extra_hash, key = _hkdf(self._ck, input_key_material, 3)
+    def mix_replaced_key_and_hash(self, input_key_material: bytes) -> None:
+        """MixKeyAndHash, where the next token replaces the key, the third output."""
+        self._ck, extra_hash = _hkdf(self._ck, input_key_material, 2)
         self.mix_hash(extra_hash)
-        self._cipher = CipherState(key)
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         ciphertext = self._cipher.encrypt_with_ad(self._h, plaintext)
@@ -156,11 +160,12 @@ class _Handshake:
         self._state = SymmetricState()
         self._state.mix_hash(prologue)
         self._state.mix_hash(responder_static)
-        self._state.mix_key_and_hash(psk)  # the first token of the first message
+        self._state.mix_replaced_key_and_hash(psk)  # the first token of the first message
 
     def _mix_ephemeral(self, public_key: bytes) -> None:
         self._state.mix_hash(public_key)
-        self._state.mix_key(public_key)  # with a psk, `e` goes into the key too (section 9.2)
+        # With a psk, `e` goes into the key too (section 9.2); `es` or `ee` follows it.
+        self._state.mix_replaced_key(public_key)
 
     def _check_size(self, payload_size: int) -> None:
         if not 0 <= payload_size <= MAX_MESSAGE - KEY_SIZE - TAG_SIZE:
