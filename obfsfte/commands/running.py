@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from obfsfte.errors import ConfigError
+from obfsfte.garbage import exempt_what_is_loaded
 from obfsfte.limits import allow_many_connections
 from obfsfte.service import ListenError, TunnelService
 
@@ -25,6 +26,7 @@ def run_service(reactor: Any, service: TunnelService, ready: str | None = None) 
     stopping = False
 
     def listening(_port: object) -> None:
+        exempt_what_is_loaded()
         if ready is not None:
             with contextlib.suppress(OSError):  # nobody may be there to read it
                 print(ready, flush=True)

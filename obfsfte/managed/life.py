@@ -21,6 +21,7 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from obfsfte.garbage import exempt_what_is_loaded
 from obfsfte.managed.proxy import ManagedProxy
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.server import ServerTransportPlugin
@@ -65,6 +66,8 @@ class _Life:
             await self._proxy.launch()
         except BrokenPipeError:  # tor went away while it was told what there is
             self.end()
+        # Behind what the proxy still loads now that tor does not wait for it any more.
+        self._reactor.callLater(0, exempt_what_is_loaded)
 
     def end(self) -> None:
         """Stop the reactor, which stops the proxy. Tor tends to ask for it in two ways."""
