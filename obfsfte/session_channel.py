@@ -128,8 +128,10 @@ class SessionChannel:
 
     def data_to_send(self) -> list[bytes]:
         """Wire bytes to write now."""
-        outgoing, self._outgoing = self._outgoing, []
-        return self._cover.data_to_send() + outgoing
+        if self._outgoing:
+            outgoing, self._outgoing = self._outgoing, []
+            return self._cover.data_to_send() + outgoing
+        return self._cover.data_to_send()
 
     def close(self) -> None:
         """End our stream, with a record that says so."""

@@ -35,6 +35,9 @@ _MASKED = 0x80
 _LENGTH_2 = 126
 _LENGTH_8 = 127
 
+#: Bytes of a payload that costs less to be copied than to be a piece of its own.
+_SMALL = 1 << 12
+
 
 class Opcode(enum.IntEnum):
     """The kinds of frame that we know. Text (1) is none of ours."""
@@ -62,9 +65,10 @@ def frame(opcode: Opcode, payload: bytes, mask: bytes | None) -> list[bytes]:
         header = bytes((_FIN | opcode, flag | _LENGTH_2)) + size.to_bytes(2, "big")
     else:
         header = bytes((_FIN | opcode, flag | _LENGTH_8)) + size.to_bytes(8, "big")
-    if mask is None:
-        return [header, payload]
-    return [header + mask, masking.mask(payload, mask)]
+    if mask is not None:
+        header += mask
+        payload = masking.mask(payload, mask)
+    return [header + payload] if size < _SMALL else [header, payload]
 
 
 class FrameReader:

@@ -31,6 +31,15 @@ KEY_SIZE = 16
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _METHOD = b"GET "
+#: All that h11 has to know of our request is that it proposed an upgrade.
+_PROPOSAL = (
+    h11.Request(
+        method="GET",
+        target="/",
+        headers=[("Host", "-"), ("Connection", "Upgrade"), ("Upgrade", "websocket")],
+    ),
+    h11.EndOfMessage(),
+)
 
 
 def accept_for(key: bytes) -> bytes:
@@ -112,11 +121,9 @@ class ResponseReader:
         self._accept = accept_for(key)
         self._protocols = frozenset(protocols)
         self._length = 0
-        # All that h11 has to know of our request is that it proposed an upgrade.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        proposal = [("Host", "-"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
-        self._parser.send(h11.Request(method="GET", target="/", headers=proposal))
-        self._parser.send(h11.EndOfMessage())
+        for event in _PROPOSAL:
+            self._parser.send(event)
 
     def feed(self, data: bytes) -> bytes | None:
         """What followed the response, once it is complete; None before.

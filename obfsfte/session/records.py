@@ -48,6 +48,7 @@ class RecordType(enum.IntEnum):
     HOLD = 3
 
 
+_TYPES = {kind.value: kind for kind in RecordType}
 #: The types that may not come after the end of the stream.
 _STREAM = (RecordType.DATA, RecordType.END)
 
@@ -132,10 +133,9 @@ class Opener:
             raise WireError("a record shorter than it says")
         if padding and plaintext[end:] != bytes(padding):
             raise WireError("a record whose padding is not zero")
-        try:
-            kind = RecordType(header >> 24)
-        except ValueError:
-            raise WireError("a record of an unknown type") from None
+        kind = _TYPES.get(header >> 24)
+        if kind is None:
+            raise WireError("a record of an unknown type")
         if kind is not RecordType.DATA and end != _HEADER_SIZE:
             raise WireError("a payload in a record that has none")
         if self.ended and kind in _STREAM:

@@ -70,7 +70,10 @@ class Outlet:
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]
         try:
-            sent = self._socket.sendmsg(pieces)
+            if len(pieces) == 1:
+                sent = self._socket.send(pieces[0])
+            else:
+                sent = self._socket.sendmsg(pieces)
         except OSError:  # it is full, or broken, which the transport will find as well
             return pieces
         for number, piece in enumerate(pieces):

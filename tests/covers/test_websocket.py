@@ -404,7 +404,7 @@ def test_other_frames_of_an_intermediary() -> None:
         ]
     )
     assert server.unwrap(wire) == [b"record"]
-    assert server.data_to_send() == [b"\x8a\x01", b"1"]
+    assert server.data_to_send() == [b"\x8a\x011"]
     assert server.data_to_send() == []
     assert client.unwrap(b"\x8a\x00") == []
     assert client.data_to_send() == []
