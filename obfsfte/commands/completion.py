@@ -67,6 +67,7 @@ def proposals() -> dict[str, str]:
         "--key-file": _FILES,
         "--ca-file": _FILES,
         "--pin": _FILES,
+        "--torrc": _FILES,
         "--mode": _words(("client", "server")),
     }
 

@@ -79,6 +79,7 @@ def test_paths_are_proposed(tmp_path: Path) -> None:
     (tmp_path / "a.toml").touch()
     assert complete("keygen", "--state", "a", directory=tmp_path) == ["a directory"]
     assert complete("server", "-k", "a.", directory=tmp_path) == ["a.toml"]
+    assert complete("doctor", "--torrc", "a.", directory=tmp_path) == ["a.toml"]
     both = complete("covers", "check", "a", directory=tmp_path)
     assert sorted(both) == ["a directory", "a.toml"]
 
