@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.interfaces import IReactorTime
+
 from obfsfte.channel import Channel, Opening
 from obfsfte.errors import NotOurs
 from obfsfte.transport.deadlines import Deadlines
@@ -93,11 +95,12 @@ class Swallow:
     """Where strangers go when there is no fallback: read, never answered, closed late."""
 
     def __init__(
-        self, wire: Side, *, deadlines: Deadlines, seconds: float, on_lost: Callable[[], None]
+        self, wire: Side, *, clock: IReactorTime, seconds: float, on_lost: Callable[[], None]
     ) -> None:
         self._wire = wire
         self._on_lost = on_lost
-        self._deadline = deadlines.add(seconds, wire.abort)
+        # Not with all other deadlines: they pass at the same fraction of a second.
+        self._end = clock.callLater(seconds, wire.abort)
         wire.handler = self
 
     def data_received(self, data: bytes) -> None:
@@ -107,5 +110,6 @@ class Swallow:
         """His FIN changes nothing."""
 
     def lost(self) -> None:
-        self._deadline.cancel()
+        if self._end.active():
+            self._end.cancel()
         self._on_lost()

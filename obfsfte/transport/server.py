@@ -200,12 +200,12 @@ class ServerConnection:
             self._unreachable(failure, "fallback")
 
     def _swallow(self) -> None:
-        deadlines = self._context.deadlines
+        clock = self._context.deadlines.clock
         Swallow(
             self._wire,
-            deadlines=deadlines,
+            clock=clock,
             # From when he came: the longer the gate needed, the nearer he was to being a client.
-            seconds=max(0.0, self._swallow_until - deadlines.clock.seconds()),
+            seconds=max(0.0, self._swallow_until - clock.seconds()),
             on_lost=self._discard,
         )
 

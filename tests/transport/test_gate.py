@@ -134,15 +134,24 @@ def test_a_reset_is_nobody() -> None:
 def test_a_swallowed_stranger_is_never_answered_and_closed_when_patience_ends() -> None:
     clock, side, lost = Clock(), Side(), []
     transport = connected(side)
-    Swallow(side, deadlines=Deadlines(clock), seconds=40.0, on_lost=lambda: lost.append(True))
+    Swallow(side, clock=clock, seconds=39.5, on_lost=lambda: lost.append(True))
     for _ in range(39):
         side.dataReceived(b"knock" * 1000)
         clock.advance(1.0)
     side.readConnectionLost()
+    clock.advance(0.25)
     assert not transport.disconnecting
-    clock.pump([1.0] * 3)
+    clock.advance(0.25)
     assert transport.aborted
     assert transport.value() == b""
     lose(side)
     assert lost == [True]
     assert clock.getDelayedCalls() == []
+
+
+def test_a_swallowed_stranger_who_leaves_is_forgotten() -> None:
+    clock, side, lost = Clock(), Side(), []
+    transport = connected(side)
+    Swallow(side, clock=clock, seconds=40.0, on_lost=lambda: lost.append(True))
+    lose(side)
+    assert (lost, transport.aborted, clock.getDelayedCalls()) == ([True], False, [])
