@@ -11,8 +11,9 @@ import pytest
 
 from obfsfte.limits import allow_many_connections
 from tests.e2e.halves import COMMAND, LISTEN, Process
+from tests.e2e.tools import TWISTD_COMMAND
 
-TWISTD = (COMMAND.with_name("twistd"), "-n", "--pidfile=", "fte-bridge")
+TWISTD = (TWISTD_COMMAND, "-n", "--pidfile=", "fte-bridge")
 LIMITED = ("sh", "-c", 'ulimit -S -n 200 && exec "$0" "$@"')
 
 

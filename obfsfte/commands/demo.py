@@ -206,7 +206,7 @@ async def _play(reactor: Any, scene: _Scene) -> bool:
     def listen(factory: Any) -> Any:
         return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
 
-    print(f"{scene.title}\n{'-' * len(scene.title)}")
+    print(f"{scene.title}\n{'-' * len(scene.title)}", flush=True)
     seen: dict[str, bytes] = {}
     echo = await listen(Factory.forProtocol(_Echo))
     target = ["--target", f"tcp:127.0.0.1:{echo.getHost().port}"]
@@ -218,7 +218,7 @@ async def _play(reactor: Any, scene: _Scene) -> bool:
     client_options = scene.client(tap.getHost().port)
     client_port = await _start(reactor, ["client", *anywhere, *client_options]).port
     print(f"server half: 127.0.0.1:{server_port}, in front of an echo service")
-    print(f"client half: 127.0.0.1:{client_port}, where an application connects")
+    print(f"client half: 127.0.0.1:{client_port}, where an application connects", flush=True)
 
     application = _Application(scene.megabytes)
     started = time.monotonic()
@@ -231,7 +231,7 @@ async def _play(reactor: Any, scene: _Scene) -> bool:
     print(f"  from the server: {_shown(seen['down'])}")
     print(f"Moved {scene.megabytes} MiB there and back in {seconds:.1f} s: ", end="")
     print(f"{2 * scene.megabytes * len(_BLOCK) / 1e6 / seconds:.0f} MB/s through both halves.")
-    print("SHA-256 of what came back: " + ("equal.\n" if equal else "NOT equal!\n"))
+    print("SHA-256 of what came back: " + ("equal.\n" if equal else "NOT equal!\n"), flush=True)
     return equal
 
 

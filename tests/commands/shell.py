@@ -9,7 +9,6 @@ from pathlib import Path
 import attrs
 
 COMMAND = Path(sys.executable).with_name("obfsfte")
-TWISTD = Path(sys.executable).with_name("twistd")
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ def test_proxies_that_cannot_be_trusted(key_file: Path, fault: Fault) -> None:
         ("tcp:99999", "port must be 0-65535"),
         ("tcp:-1", "port must be 0-65535"),
         ("tcp:0:interface=192.0.2.1", "Cannot assign requested address"),
-        ("tcp:0:interface=nobody.invalid", "not known"),
+        ("tcp:0:interface=nobody.invalid", "not known|name resolution"),  # the latter offline
         ("unix:/nowhere/at/all", "No such file or directory"),
     ],
 )
@@ -152,7 +153,7 @@ def test_a_place_that_cannot_be_listened_on(place: str, reason: str, key_file: P
     finished = obfsfte("server", "--classic", "--key-file", key_file, "--listen", place)
     assert finished.status == 1
     assert finished.complaint.startswith(f"cannot listen on {place}: ")
-    assert reason in finished.complaint
+    assert re.search(reason, finished.complaint)
 
 
 @pytest.mark.parametrize(

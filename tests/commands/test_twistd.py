@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.shell import TWISTD, run
+from tests.commands.shell import run
 from tests.e2e.halves import LISTEN, Half, Target, Tunnel, client_half, exchange, half
+from tests.e2e.tools import TWISTD_COMMAND
 from tests.e2e.waiting import LOOPBACK, wait_for
 
 pytestmark = pytest.mark.e2e
 
-FOREGROUND = (TWISTD, "--nodaemon", "--pidfile=", "fte-bridge")
+FOREGROUND = (TWISTD_COMMAND, "--nodaemon", "--pidfile=", "fte-bridge")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,13 @@ def bridge(target: Target) -> Iterator[Half]:
 
 
 def test_twistd_lists_the_plugin() -> None:
-    finished = run(TWISTD, "--help")
+    finished = run(TWISTD_COMMAND, "--help")
     assert finished.status == 0
     assert b"\n    fte-bridge " in finished.stdout
 
 
 def test_the_plugin_explains_itself() -> None:
-    finished = run(TWISTD, "fte-bridge", "--help")
+    finished = run(TWISTD_COMMAND, "fte-bridge", "--help")
     assert finished.status == 0
     assert finished.stdout.startswith(b"Usage: twistd [options] fte-bridge --managed | --state")
 
@@ -68,7 +69,7 @@ def test_the_plugin_stops_gracefully(target: Target) -> None:
 def test_the_plugin_in_the_background(target: Target, tmp_path: Path) -> None:
     pid_file, log_file = tmp_path / "pid", tmp_path / "log"
     place = f"tcp:{LOOPBACK}:{target.port}"
-    daemon = [TWISTD, "--pidfile", pid_file, "--logfile", log_file, "--rundir", tmp_path]
+    daemon = [TWISTD_COMMAND, "--pidfile", pid_file, "--logfile", log_file, "--rundir", tmp_path]
     finished = run(*daemon, "fte-bridge", "--classic", "--listen", LISTEN, "--target", place)
     assert finished.status == 0
     pid = int(pid_file.read_text())

@@ -25,11 +25,12 @@ from types import TracebackType
 from obfsfte.pyptlib.util import encode_client_args
 from tests.e2e.halves import Target, connect, receive
 from tests.e2e.process import PATIENCE, Child
+from tests.e2e.tools import TWISTD_COMMAND
 from tests.e2e.waiting import LOOPBACK
 
 BIN = Path(sys.executable).parent
 PT: tuple[object, ...] = (BIN / "obfsfte", "pt")
-TWISTD: tuple[object, ...] = (BIN / "twistd", "-n", "--pidfile=", "fte-bridge", "--managed")
+TWISTD: tuple[object, ...] = (TWISTD_COMMAND, "-n", "--pidfile=", "fte-bridge", "--managed")
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _TEXT = r"[ -~]+"

@@ -412,7 +412,7 @@ def test_whoever_has_no_bridge_line_gets_the_site(tmp_path: Path) -> None:
             exchange(one, other, 100_000)
             [(said, _)] = recorder.connections
             recorded = requests_in(bytes(said))
-            assert len(recorded) > 3
+            assert len(recorded) > 1
             last = recorded[-1]
             forged = last[:40] + bytes([last[40] ^ 1]) + last[41:]
             own = [

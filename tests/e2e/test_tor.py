@@ -21,8 +21,9 @@ from obfsfte._version import __version__
 from tests.e2e.capture import capture
 from tests.e2e.certificates import Issued
 from tests.e2e.front import Site
+from tests.e2e.tools import TWISTD_COMMAND
 from tests.e2e.tornet import Tor, TorError, TorNetwork, zombies_of
-from tests.e2e.transports import BIN, Bridge, Fte, Obfs4, Transport, add_bridge, add_client
+from tests.e2e.transports import Bridge, Fte, Obfs4, Transport, add_bridge, add_client
 from tests.e2e.waiting import LOOPBACK, free_port, wait_for
 from tests.e2e.web import WebServer, curl
 from tests.inspection.judges import judge
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.e2e
 
 OBFS4 = Obfs4()
 FTE = Fte()
-TWISTD = Fte(f"{BIN}/twistd -n fte-bridge --managed")
+TWISTD = Fte(f"{TWISTD_COMMAND} -n fte-bridge --managed")
 NAMES = {OBFS4: "obfs4", FTE: "pt", TWISTD: "twistd"}
 
 MEGABYTE = 1_000_000

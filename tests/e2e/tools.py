@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+_BIN = Path(sys.executable).parent
+#: The twistd beside this Python, which Debian calls twistd3.
+TWISTD_COMMAND = _BIN / ("twistd" if (_BIN / "twistd").exists() else "twistd3")
 
 
 def tool(name: str) -> str:
