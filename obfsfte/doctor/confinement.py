@@ -75,7 +75,7 @@ def apparmor(machine: Machine, setup: Setup) -> Iterator[Finding]:
     reload_profile = f"apparmor_parser --replace {_APPARMOR}/{_PROFILE} && systemctl restart tor"
     ready = _profile_text(machine, f"{_APPARMOR}/abstractions/obfsfte", set())
     if _may_execute(ready, setup.program):
-        allow = "echo 'include <abstractions/obfsfte>'"
+        allow = "echo 'include if exists <abstractions/obfsfte>'"
     else:
         folder = PurePosixPath(setup.program).parents[1]
         allow = (
