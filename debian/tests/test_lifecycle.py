@@ -34,12 +34,28 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def next_version(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same package with a higher version."""
-    directory = tmp_path_factory.mktemp("next")
-    run("dpkg-deb", "--raw-extract", str(package), str(directory / "tree"))
-    control = directory / "tree" / "DEBIAN" / "control"
-    control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1+next", control.read_text()))
-    run("dpkg-deb", "--build", str(directory / "tree"), str(directory / "next.deb"))
-    return directory / "next.deb"
+    return version(package, tmp_path_factory.mktemp("next"), "+next")
+
+
+def version(package: Path, directory: Path, suffix: str, **scripts: str) -> Path:
+    """The package with a suffix to its version, and these maintainer scripts instead of its own."""
+    tree = directory / "tree"
+    run("dpkg-deb", "--raw-extract", str(package), str(tree))
+    control = tree / "DEBIAN" / "control"
+    control.write_text(re.sub(r"(?m)^(Version: .*)$", rf"\1{suffix}", control.read_text()))
+    for name, text in scripts.items():
+        script = tree / "DEBIAN" / name
+        script.write_text(text)
+        script.chmod(0o755)
+    run("dpkg-deb", "--build", str(tree), str(directory / "new.deb"))
+    return directory / "new.deb"
+
+
+@pytest.fixture(scope="module")
+def version_that_fails(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same package with a higher version, which cannot be installed."""
+    directory = tmp_path_factory.mktemp("fails")
+    return version(package, directory, "+fails", preinst="#!/bin/sh\nexit 1\n")
 
 
 def twistd_lists_us() -> bool:
@@ -92,6 +108,18 @@ def test_an_upgrade_keeps_keys_and_bridge_line_and_restarts(next_version: Path) 
     assert twistd_lists_us()
 
 
+def test_an_upgrade_that_fails_leaves_the_old_version_running(version_that_fails: Path) -> None:
+    before = [(STATE / name).read_text() for name in FILES]
+    installed = run("dpkg-query", "--show", "obfsfte")
+    run("dpkg", "--install", str(version_that_fails), status=1)
+    assert run("dpkg-query", "--show", "obfsfte") == installed
+    assert run("dpkg-query", "--show", "-f", "${Status}", "obfsfte") == "install ok installed"
+    wait_for(lambda: listens(8080), "server that listens")
+    assert is_active("obfsfte.service")
+    assert [(STATE / name).read_text() for name in FILES] == before
+    assert twistd_lists_us()
+
+
 def test_an_upgrade_restarts_what_its_socket_started(package: Path, next_version: Path) -> None:
     run("dpkg", "--install", str(package))
     run("systemctl", "disable", "--now", "obfsfte.service")
@@ -116,11 +144,32 @@ def test_removing_stops_it_and_keeps_the_keys() -> None:
     assert not twistd_lists_us()
 
 
+def test_what_was_removed_comes_back_with_its_keys(package: Path) -> None:
+    kept = [*(STATE / name for name in FILES), Path("/etc/default/obfsfte")]
+    before = [path.read_text() for path in kept]
+    for _ in range(2):  # the same version over itself, too
+        run("dpkg", "--install", str(package))
+        assert is_active("obfsfte.socket")
+        assert [path.read_text() for path in kept] == before
+    run("dpkg", "--remove", "obfsfte")
+
+
 def test_purging_leaves_nothing() -> None:
     run("dpkg", "--purge", "obfsfte")
     assert left_behind() == []
     # dh_apparmor takes an empty directory of AppArmor's with it.
     assert run("dpkg", "--verify").replace("missing     /etc/apparmor.d/disable\n", "") == ""
+
+
+def test_tors_apparmor_profile_stays_valid() -> None:
+    """With the line in it that `obfsfte doctor` has people add."""
+    local = Path("/etc/apparmor.d/local/system_tor")
+    before = local.read_text()
+    local.write_text("include if exists <abstractions/obfsfte>\n")
+    try:
+        run("apparmor_parser", "--skip-kernel-load", "--skip-cache", "/etc/apparmor.d/system_tor")
+    finally:
+        local.write_text(before)
 
 
 def test_installing_again(package: Path) -> None:
