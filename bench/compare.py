@@ -1,8 +1,9 @@
 """obfsfte beside obfs4proxy, fteproxy, two haproxies in a row, and a bare Twisted: `make bench`.
 
 Run `python bench/compare.py [--quick]` where the extra `bench` is installed, with Debian's
-obfs4proxy, haproxy, iperf and iproute2, and as root for the links. A peer that is not there is
-left out, and said. It prints a table, and writes it with all figures and plots to docs/figures.
+obfs4proxy, haproxy, iperf and iproute2, and as root for the links. A peer that is not there, or
+fails, is left out, and said. It prints a table, and writes it with all figures and plots to
+docs/figures; a run that is not whole goes to build/bench instead.
 
 All pairs are on this machine and have their turns within each round, with the same
 application and target; ratios are of neighbours in time, and the median of the rounds counts.
@@ -28,6 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +45,9 @@ from tests.e2e.fteproxy_peer import VERSION as FTEPROXY_VERSION
 from tests.e2e.fteproxy_peer import fteproxy_command
 
 T = TypeVar("T")
+
+#: Where the figures of a run go that is quick, of some pairs, or in which something failed.
+NOT_WHOLE = ("build", "bench")
 
 STREAM_COVER = "base64"
 OUR_COVERS = ("websocket", "http", STREAM_COVER)
@@ -81,6 +86,9 @@ QUICK = Plan(1, 0.6, (1, 10, 100), 1000, (160, 1000), (10,), 2)
 #: Whether it still runs; for the tests.
 SMOKE = Plan(1, 0.1, (1, 2), 10, (), (), 0)
 
+#: What a pair, or a program that is needed, may do wrong. What waits for it asserts that it comes.
+FAULTS = (OSError, TimeoutError, AssertionError, EOFError)
+
 #: fteproxy stops to accept at 508 connections, and obfs4proxy needs longest for each.
 IDLE_OF_PEERS = {"fteproxy": 400, "obfs4proxy": 1000}
 
@@ -101,10 +109,10 @@ class Comparison:
         plan = self._plan
         with ExitStack() as stack:
             # All at once: those that are not measured wait, and cost nothing.
-            started = {
-                name: stack.enter_context(running(start, bench.target.port))
-                for name, start in self._pairs.items()
-            }
+            started = {}
+            for name, start in self._pairs.items():
+                with self._left_out_if_it_fails(name):
+                    started[name] = stack.enter_context(running(start, bench.target.port))
             steps: list[tuple[str, measures.Figures]] = []
 
             def add(name: str, measure: Callable[..., measures.Figures], *options: object) -> None:
@@ -130,12 +138,18 @@ class Comparison:
                 continue
             count = min(plan.idle, IDLE_OF_PEERS.get(name, plan.idle))
             # Anew, since memory that was used before would hide what connections need.
-            with running(start, bench.target.port) as pair:
+            with (
+                self._left_out_if_it_fails(name),
+                running(start, bench.target.port) as pair,
+            ):
                 self._take(name, measures.idle(bench, pair, count, 5 * plan.seconds))
 
     def run_links(self) -> None:
         plan = self._plan
         if not plan.links:
+            return
+        if shutil.which("iperf") is None:
+            self.remarks.append("no links were measured: iperf is not installed")
             return
         ways = {
             name: way for name, way in links.WAYS.items() if name == "direct" or name in self._pairs
@@ -146,7 +160,7 @@ class Comparison:
                 bar = self._progress(steps, "links")
                 for rate, name in bar:
                     link.shape(rate)
-                    with ExitStack() as stack:
+                    with self._left_out_if_it_fails(name), ExitStack() as stack:
                         place = ways[name](stack, link)
                         for count in plan.link_streams:
                             found = links.goodput(link, place, count, plan.link_seconds)
@@ -168,11 +182,16 @@ class Comparison:
                         self.figures.add(f"{action}, manual-http", form, 1e6 / microseconds)
 
     def _take(self, pair: str, figures: measures.Figures, prefix: str = "") -> None:
-        try:
+        with self._left_out_if_it_fails(pair):
             for name, value in figures:
                 self.figures.add(prefix + name, pair, value)
-        except (OSError, TimeoutError) as error:
-            self.remarks.append(f"{pair}: {error}")
+
+    @contextlib.contextmanager
+    def _left_out_if_it_fails(self, pair: str) -> Iterator[None]:
+        try:
+            yield
+        except FAULTS as error:
+            self.remarks.append(f"{pair}: {one_line(error)}")
 
     def _progress(self, steps: Iterable[T], what: str) -> Iterator[T]:
         return iter(tqdm(steps, what, leave=False, disable=self._quiet or None))
@@ -196,11 +215,28 @@ def available(remarks: list[str]) -> dict[str, Start]:
         if name == "fteproxy":
             try:
                 fteproxy_command()
-            except BaseException as error:  # a test would be skipped, or fail
-                remarks.append(str(error))
+            except (OSError, pytest.skip.Exception, pytest.fail.Exception) as error:
+                remarks.append(one_line(error))
                 continue
         pairs[name] = start
     return pairs
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, the first and the last line of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ... ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else type(error).__name__
+
+
+def chosen(names: str, pairs: dict[str, Start], remarks: list[str]) -> dict[str, Start]:
+    """The pairs of these names. Raises SystemExit for a name that there is not."""
+    wanted = names.split(",")
+    for name in wanted:
+        if name not in (*OUR_COVERS, *PEERS):
+            raise SystemExit(f"--only: there is no {name}; {', '.join((*OUR_COVERS, *PEERS))}")
+    if not any(name in pairs for name in wanted):
+        raise SystemExit("\n".join(["--only: none of them is here", *remarks]))
+    return {name: pairs[name] for name in wanted if name in pairs}
 
 
 def machine() -> dict[str, str]:
@@ -232,7 +268,7 @@ def main() -> None:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="one round: about two minutes")
     size.add_argument("--smoke", action="store_true", help="only see whether it runs")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "figures")
+    parser.add_argument("--output", type=Path, help="a directory for table, figures and plots")
     parser.add_argument("--only", default="", help="pairs, separated by commas")
     options = parser.parse_args()
     plan = QUICK if options.quick else SMOKE if options.smoke else FULL
@@ -242,14 +278,17 @@ def main() -> None:
     remarks: list[str] = []
     pairs = available(remarks)
     if options.only:
-        pairs = {name: pairs[name] for name in options.only.split(",")}
+        pairs = chosen(options.only, pairs, remarks)
     with Target() as target, Application() as application:
         comparison = Comparison(plan, pairs, remarks, quiet=not sys.stderr.isatty())
         comparison.run(Bench(target, application, plan.seconds))
     comparison.run_links()
     if plan is not SMOKE:
         comparison.run_ranking()
-    report(comparison, plan, options.output)
+    is_whole = plan is FULL and not options.only and not comparison.remarks
+    directory = options.output or ROOT.joinpath(*("docs", "figures") if is_whole else NOT_WHOLE)
+    report(comparison, plan, directory)
+    print(f"\nwritten to {directory}", file=sys.stderr)
 
 
 def report(comparison: Comparison, plan: Plan, directory: Path) -> None:
@@ -263,11 +302,14 @@ def report(comparison: Comparison, plan: Plan, directory: Path) -> None:
         lines += ["", *(f"- {remark}" for remark in dict.fromkeys(comparison.remarks))]
     print("\n".join(lines))
     directory.mkdir(parents=True, exist_ok=True)
+    plots.draw(figures, directory, plan.streams, plan.links)
     (directory / "bench.md").write_text("\n".join(lines) + "\n")
     everything = {"machine": about, "remarks": comparison.remarks, "figures": figures.values}
     (directory / "bench.json").write_text(json.dumps(everything, indent=1) + "\n")
-    plots.draw(figures, directory, plan.streams, plan.links)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing was written")

@@ -118,7 +118,7 @@ def table(figures: Figures, wanted: Sequence[Goal], units: Mapping[str, str]) ->
         rows.append(
             [
                 measure,
-                next((text for start, text in units.items() if measure.startswith(start)), ""),
+                _unit(measure, units),
                 *("" if median is None else f"{median:.3g}" for median in medians),
                 "; ".join(said),
             ]
@@ -127,3 +127,9 @@ def table(figures: Figures, wanted: Sequence[Goal], units: Mapping[str, str]) ->
     widths[-1] = 0
     padded = ([cell.ljust(widths[i]) for i, cell in enumerate(row)] for row in rows)
     return [f"| {' | '.join(row)} |" for row in padded]
+
+
+def _unit(measure: str, units: Mapping[str, str]) -> str:
+    if measure.endswith("%"):
+        return "%"
+    return next((text for start, text in units.items() if measure.startswith(start)), "")

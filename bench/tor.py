@@ -2,15 +2,14 @@
 
 Run `python bench/tor.py [--megabytes N] [--rounds N] [COVER ...]`, with all that the end-to-end
 tests of tor need. Each way has a bridge and a client of its own, and all have their turn in each
-round. Printed are medians: megabytes per second, and the CPU seconds that both halves of the
-transport spend on 100 megabytes. `plain` is a bridge without a transport: the most that tor
-itself carries here.
+round. Printed are medians: megabytes per second, and the CPU seconds that a bridge spends on 100
+megabytes, in its half of the transport and in its tor. `plain` is a bridge without a transport:
+the most that tor itself carries here.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.measures import cpu_seconds
 from tests.e2e.tornet import Tor, TorNetwork
 from tests.e2e.transports import Fte, Obfs4, Transport, add_bridge
 from tests.e2e.waiting import LOOPBACK, free_port
@@ -26,7 +26,6 @@ from tests.e2e.web import WebServer, curl
 
 MEGABYTE = 1_000_000
 PATIENCE = 600  # seconds that one transfer may take
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Way:
@@ -50,25 +49,21 @@ class Way:
         up = self._transfer(size, lambda: curl(self._client, web.url(), body, timeout=PATIENCE))
         self._figures.append(down + up)
 
-    def medians(self) -> list[tuple[float, float]]:
-        """(MB/s, CPU seconds for 100 MB) of the downloads, and of the uploads."""
-        columns = zip(*self._figures, strict=True)
-        down, down_cpu, up, up_cpu = (statistics.median(column) for column in columns)
-        return [(down, down_cpu), (up, up_cpu)]
+    def medians(self) -> list[float]:
+        """MB/s, the half's and tor's CPU seconds for 100 MB: of the downloads, of the uploads."""
+        return [statistics.median(column) for column in zip(*self._figures, strict=True)]
 
-    def _transfer(self, size: int, transfer: Callable[[], bytes]) -> tuple[float, float]:
-        cpu, start = self._cpu(), time.perf_counter()
+    def _transfer(self, size: int, transfer: Callable[[], bytes]) -> tuple[float, float, float]:
+        before, start = self._cpu(), time.perf_counter()
         transfer()
-        elapsed, cpu = time.perf_counter() - start, self._cpu() - cpu
-        return size / MEGABYTE / elapsed, cpu / (size / MEGABYTE) * 100
+        elapsed = time.perf_counter() - start
+        half, tor = (now - then for now, then in zip(self._cpu(), before, strict=True))
+        hundreds = size / MEGABYTE / 100
+        return 100 * hundreds / elapsed, half / hundreds, tor / hundreds
 
-    def _cpu(self) -> float:
-        """Seconds of user and system time of all managed proxies (proc(5), /proc/PID/stat)."""
-        ticks = 0
-        for process in (*self._bridge.proxies(), *self._client.proxies()):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
+    def _cpu(self) -> tuple[float, float]:
+        """What the bridge's half of the transport, and its tor, have spent, in seconds."""
+        return sum(map(cpu_seconds, self._bridge.proxies())), cpu_seconds(self._bridge.pid)
 
 
 def start_ways(network: TorNetwork, covers: list[str]) -> list[Way]:
@@ -108,11 +103,11 @@ def main() -> None:
         for _ in range(options.rounds):
             for way in ways:
                 way.measure(web, options.megabytes * MEGABYTE)
-    print(f"{'':20}{'download':>16}{'upload':>24}")
-    print(f"{'':20}" + 2 * f"{'MB/s':>12}{'CPU s/100 MB':>14}")
+    print(f"{'':20}{'download':>12}{'upload':>32}")
+    print(f"{'':20}" + 2 * f"{'MB/s':>12}{'CPU half':>10}{'CPU tor':>10}")
     for way in ways:
-        rates = "".join(f"{rate:12.1f}{cpu:14.1f}" for rate, cpu in way.medians())
-        print(f"{way.name:20}{rates}")
+        columns = zip((12, 10, 10) * 2, way.medians(), strict=True)
+        print(f"{way.name:20}" + "".join(f"{value:{width}.2f}" for width, value in columns))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""The arithmetic of the benchmark's table."""
+"""The arithmetic of the benchmark's table, and what becomes of what cannot be measured."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
+from bench.compare import SMOKE, Comparison, chosen, one_line
 from bench.goals import Figures, Goal, goals, table
 from bench.links import reported
-from bench.measures import percentile
+from bench.load import Application, Target
+from bench.measures import Bench, percentile
+from bench.peers import Pair, obfs4proxy
 
 
 @pytest.fixture
@@ -84,3 +89,29 @@ def test_iperf_is_read_by_stream_without_its_start_end_and_sums() -> None:
         )
     ]
     assert reported(["no report", *report], 1, 3) == [21, 41]
+
+
+def test_a_name_that_is_no_pair_is_one_line_and_a_missing_peer_is_left_out() -> None:
+    pairs = {"websocket": obfs4proxy}
+    assert list(chosen("websocket,fteproxy", pairs, [])) == ["websocket"]
+    with pytest.raises(SystemExit, match="no telnet; websocket, "):
+        chosen("websocket,telnet", pairs, [])
+    with pytest.raises(SystemExit, match="none of them is here\nhaproxy is not installed"):
+        chosen("haproxy", pairs, ["haproxy is not installed"])
+
+
+def test_a_fault_is_one_line() -> None:
+    assert one_line(OSError("pip said:\n\n  much\n  no network\n")) == "pip said: ... no network"
+    assert one_line(AssertionError("once")) == "once"
+    assert one_line(EOFError()) == "EOFError"
+
+
+def test_a_pair_that_fails_is_left_out_and_said() -> None:
+    def broken(stack: ExitStack, target: int) -> Pair:
+        raise AssertionError("after 30 s still nobody who listens")
+
+    comparison = Comparison(SMOKE, {"obfs4proxy": broken}, [], quiet=True)
+    with Target() as target, Application() as application:
+        comparison.run(Bench(target, application, 0.1))
+    assert comparison.remarks == ["obfs4proxy: after 30 s still nobody who listens"] * 2
+    assert comparison.figures.values == {}
