@@ -125,6 +125,16 @@ def base64_bridge(
 
 
 @pytest.fixture(scope="module")
+def http_bridge(
+    target: Target, site: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bridge]:
+    """One that looks at every request of a connection."""
+    state = tmp_path_factory.mktemp("http") / "state"
+    with bridge(target, state, ["http"], "--fallback", f"tcp:{LOOPBACK}:{site}") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def full_bridge(
     target: Target, site: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bridge]:
@@ -157,6 +167,11 @@ BROWSER = request("GET / HTTP/1.1", "User-Agent: Mozilla/5.0", "Accept: */*")
 CLOSING = request("GET / HTTP/1.1", "Connection: close")
 #: Longer than any hello of the classic wire, so that no gate is undecided about it.
 BROWSER_LONG = request("GET / HTTP/1.1", "Cookie: " + "c" * 700, "Connection: close")
+
+CLOSE = "Connection: close"
+GET = "GET / HTTP/1.1"
+POST = "POST / HTTP/1.1"
+CHUNKED = "Transfer-Encoding: chunked"
 
 #: What speaks HTTP, well or badly.
 HTTP: dict[str, Probe] = {
@@ -198,6 +213,74 @@ HTTP: dict[str, Probe] = {
     "a line that is too long": [Send(request(f"GET /{'p' * 40_000} HTTP/1.1"))],
     "no such method": [Send(request("get / HTTP/1.1"))],
     "no such version": [Send(request("GET / HTTP/7.3"))],
+    "HTTP/1.1 without Host": [Send(b"GET / HTTP/1.1\r\n\r\n")],
+    "two Hosts": [Send(request("GET / HTTP/1.1", "Host: other.example"))],
+    "HTTP/1.0, kept alive": [
+        Send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+        Hear(),
+        Send(CLOSING),
+    ],
+    "a line that ends without CR": [Send(b"GET / HTTP/1.1\nHost: x\nConnection: close\n\n")],
+    "blank lines before": [Send(b"\r\n\r\n" + CLOSING)],
+    "a folded field": [Send(request("GET / HTTP/1.1", "Cookie: a=b;", " c=d", CLOSE))],
+    "a blank before the colon": [Send(request("GET / HTTP/1.1", "Cookie : a=b"))],
+    "a field with a zero byte": [Send(request("GET / HTTP/1.1", "Cookie: a\0b"))],
+    "a target with a blank": [Send(request("GET /a b HTTP/1.1"))],
+    "a target that is a URL": [Send(request("GET http://www.example.com/ HTTP/1.1", CLOSE))],
+    "Content-Length and chunked": [
+        Send(request(POST, "Content-Length: 4", CHUNKED, body=b"0\r\n\r\n" + CLOSING))
+    ],
+    "two lengths": [Send(request(POST, "Content-Length: 4", "Content-Length: 5", body=b"abcde"))],
+    "the same length twice": [
+        Send(request(POST, "Content-Length: 4", "Content-Length: 4", body=b"abcd" + CLOSING))
+    ],
+    "a length with a sign": [Send(request(POST, "Content-Length: +4", body=b"abcd" + CLOSING))],
+    "a length of 5000 digits": [Send(request(POST, "Content-Length: " + "1" * 5000))],
+    "chunks": [Send(request(POST, CHUNKED, body=b"3\r\nabc\r\n0\r\n\r\n" + CLOSING))],
+    "chunks with an extension": [
+        Send(request(POST, CHUNKED, body=b"3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n" + CLOSING))
+    ],
+    "chunks of no size": [Send(request(POST, CHUNKED, body=b"x\r\n" + CLOSING))],
+    "chunks that are too large": [Send(request(POST, CHUNKED, body=b"f" * 30 + b"\r\n" + CLOSING))],
+    "a coding that is not known": [Send(request(POST, "Transfer-Encoding: rot13", body=b"abc"))],
+    "chunked in capitals": [
+        Send(request(POST, "TRANSFER-ENCODING: Chunked", body=b"0\r\n\r\n" + CLOSING))
+    ],
+    "chunked twice": [Send(request(POST, CHUNKED, CHUNKED, body=b"0\r\n\r\n" + CLOSING))],
+    "GET with a body": [
+        Send(request("GET / HTTP/1.1", "Content-Length: 3", body=b"abc" + CLOSING))
+    ],
+    "a body in pieces": [
+        Send(request(POST, "Content-Length: 3", body=b"a")),
+        Pause(),
+        Send(b"b"),
+        Pause(),
+        Send(b"c" + CLOSING),
+    ],
+    "half a body and FIN": [Send(request(POST, "Content-Length: 30", body=b"half")), Finish()],
+    "half a chunk and FIN": [Send(request(POST, CHUNKED, body=b"30\r\nhalf")), Finish()],
+    "expect, and the body at once": [
+        Send(request(POST, "Content-Length: 3", "Expect: 100-continue", body=b"abc" + CLOSING))
+    ],
+    "expect something else": [
+        Send(request(POST, "Content-Length: 3", "Expect: cake", body=b"abc" + CLOSING))
+    ],
+    "CONNECT and bytes": [Send(request("CONNECT www.example.com:443 HTTP/1.1") + bytes(300))],
+    "TRACE": [Send(request("TRACE / HTTP/1.1", CLOSE))],
+    "a request after the last": [Send(CLOSING + BROWSER)],
+    "h2c": [
+        Send(
+            request(
+                "GET / HTTP/1.1",
+                "Connection: Upgrade, HTTP2-Settings",
+                "Upgrade: h2c",
+                "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA",
+            )
+        ),
+        Hear(),
+        Send(CLOSING),
+    ],
+    "300 fields": [Send(request("GET / HTTP/1.1", *[f"X-{n}: {n}" for n in range(300)], CLOSE))],
 }
 
 #: What does not.
@@ -249,7 +332,7 @@ def poking(probes: dict[str, Probe]) -> dict[str, Probe]:
     }
 
 
-@pytest.mark.parametrize("kind", ["base64_bridge", "full_bridge"])
+@pytest.mark.parametrize("kind", ["base64_bridge", "http_bridge", "full_bridge"])
 def test_raw_probes(kind: str, site: int, request: pytest.FixtureRequest) -> None:
     assert differences(request.getfixturevalue(kind), site, poking(ALL_RAW)) == {}
 
