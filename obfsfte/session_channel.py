@@ -59,15 +59,29 @@ class CoverChoice:
         return {**self.parameters, _SEED: seed.hex()}
 
 
+@attrs.frozen
+class Greeted:
+    """A client that has said its hello, and what it needs for the bridge's."""
+
+    _handshake: ClientHandshake
+    _made_at: int
+
+    def welcomed(self, hello: bytes | memoryview) -> tuple[Session, int]:
+        """The session, and by how many seconds the bridge's clock is ahead. Raises WireError."""
+        session = self._handshake.receive(bytes(hello))
+        return session, session.peer_time - self._made_at
+
+
 def greet(
     choice: CoverChoice, cert: Cert, now: int, random: Random, random_bytes: RandomBytes
-) -> tuple[ClientHandshake, AnyCover]:
-    """A client's handshake, and its cover, which has the hello to send."""
+) -> tuple[Greeted, AnyCover]:
+    """A client's hello, and its cover, which has it to send."""
     greeting = choice.definition.client(choice.parameters_at(cert), random)
     handshake = ClientHandshake(cert, choice.prologue, now, random_bytes)
     hello = handshake.hello(greeting.record_size(MIN_HELLO))
     keys = handshake.cover_keys
-    return handshake, greeting.begin(hello, keys.upstream, keys.downstream)
+    cover = greeting.begin(hello, keys.upstream, keys.downstream)
+    return Greeted(handshake, now), cover
 
 
 class SessionChannel:
@@ -159,7 +173,7 @@ class SessionChannel:
 class SessionClient(SessionChannel):
     """The client's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ("_handshake", "_now", "clock_difference")
+    __slots__ = ("_greeted", "clock_difference")
 
     def __init__(
         self,
@@ -169,20 +183,17 @@ class SessionClient(SessionChannel):
         random: Random,
         random_bytes: RandomBytes = urandom,
     ) -> None:
-        self._handshake, cover = greet(choice, cert, now, random, random_bytes)
+        self._greeted, cover = greet(choice, cert, now, random, random_bytes)
         super().__init__(cast(Cover, cover))
-        self._now = now
         self.clock_difference = None
 
-    def receive(self, data: bytes) -> list[bytes]:
-        """As `SessionChannel.receive`; the first record is the bridge's hello."""
-        records = self._cover.unwrap(data)
+    def _open(self, records: Sequence[bytes | memoryview]) -> list[bytes]:
+        """The first record is the bridge's hello."""
         if not self.ready and records:
-            hello, *records = records
-            session = self._handshake.receive(bytes(hello))
-            self.clock_difference = session.peer_time - self._now
+            session, self.clock_difference = self._greeted.welcomed(records[0])
             self._establish(session)
-        return self._open(records)
+            records = records[1:]
+        return super()._open(records)
 
 
 class SessionServer(SessionChannel):

@@ -11,29 +11,25 @@ side that has no room puts a record of type hold into its messages, and gets non
 it sends one without. Nothing can deadlock then: messages always come through, and what waits on
 either side is bounded by the queue and one message.
 
-The network's connections may come and go between messages. A server knows by a *ticket* which
-session a request belongs to: a string in it that follows from the session's keys, good for one
-request. What is sent twice is a stranger's the second time.
+The network's connections may come and go between messages.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from os import urandom
 from random import Random
 from typing import cast
 
 from obfsfte.alarm import Alarm
-from obfsfte.channel import Channel
-from obfsfte.covers.cover import ServerCover, TurnCover, TurnOpening
-from obfsfte.covers.turns import ClientTurns, ServerTurns, Turns
+from obfsfte.backlog import Backlog
+from obfsfte.covers.cover import TurnCover
+from obfsfte.covers.turns import ClientTurns, Turns
 from obfsfte.errors import Truncated
-from obfsfte.session.handshake import MIN_HELLO, Session
-from obfsfte.session.keys import BridgeKeys, Cert, RandomBytes
+from obfsfte.session.handshake import Session
+from obfsfte.session.keys import Cert, RandomBytes
 from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
-from obfsfte.session.replay import ReplayCheck
-from obfsfte.session_channel import Accepted, CoverChoice, SessionOpening, greet
+from obfsfte.session_channel import CoverChoice, greet
 
 #: Bytes of application data that wait at most when more is asked for.
 QUEUE_LIMIT = 1 << 20
@@ -45,6 +41,7 @@ class TurnChannel:
     """An established session in its cover; an `obfsfte.channel.Channel`."""
 
     __slots__ = (
+        "_backlog",
         "_closed",
         "_cover",
         "_end_sent",
@@ -52,13 +49,11 @@ class TurnChannel:
         "_is_muted",
         "_now",
         "_opener",
-        "_queue",
         "_sealer",
         "_seen_data",
         "_seen_hold",
         "_seen_size",
         "_turns",
-        "_waiting",
         "blocked",
         "peer_closed",
         "ready",
@@ -80,8 +75,7 @@ class TurnChannel:
         self._cover = cover
         self._turns = turns
         self._now = now
-        self._queue: deque[bytes | memoryview] = deque()
-        self._waiting = 0  # bytes in the queue
+        self._backlog = Backlog()
         self._closed = False
         self._end_sent = False
         self._hold_sent = False  # the peer sends no data
@@ -107,7 +101,7 @@ class TurnChannel:
     @property
     def is_full(self) -> bool:
         """Whether the application should not be read now."""
-        return self._waiting >= QUEUE_LIMIT
+        return self._backlog.size >= QUEUE_LIMIT
 
     @property
     def is_idle(self) -> bool:
@@ -140,9 +134,7 @@ class TurnChannel:
         """Take application bytes to carry. More may be taken than makes it full."""
         if self._closed:
             raise RuntimeError("send after close")
-        if data:
-            self._queue.append(data)
-            self._waiting += len(data)
+        self._backlog.add(data)
 
     def close(self) -> None:
         """End our stream, with a record that says so after what waits."""
@@ -155,13 +147,14 @@ class TurnChannel:
         """
         was_turn = self._cover.my_turn
         records = self._cover.unwrap(data)
+        if data:
+            self._turns.hears()
         return [] if was_turn else self._open(records)
 
     def receive_eof(self) -> None:
         """The wire ended. Raises Truncated unless that may happen between two messages."""
         if not self._cover.is_idle:
             raise Truncated("the wire ended within a message, or without an answer")
-        self._turns.wire_ended()
 
     def _open(self, records: list[bytes]) -> list[bytes]:
         """Open the records of the message that comes, and see whether it has ended."""
@@ -199,17 +192,16 @@ class TurnChannel:
     @property
     def _can_say(self) -> bool:
         """Whether something waits that may go now."""
-        if self._waiting:
+        if self._backlog.size:
             return not self._is_muted
         return self._closed and not self._end_sent
 
     def _message(self) -> list[bytes]:
         """Our message, with as much of what waits as may go now."""
-        size = 0 if self._is_muted else min(self._waiting, self._turns.limit)
-        self._waiting -= size
+        size = 0 if self._is_muted else min(self._backlog.size, self._turns.limit)
         content: list[tuple[RecordType, bytes | memoryview]]
-        content = [(RecordType.DATA, piece) for piece in self._pieces(size)]
-        if self._closed and not self._end_sent and not self._waiting:
+        content = [(RecordType.DATA, piece) for piece in self._backlog.take(size, _PAYLOAD)]
+        if self._closed and not self._end_sent and not self._backlog.size:
             self._end_sent = True
             content.append((RecordType.END, b""))
         self._hold_sent = self.blocked
@@ -217,30 +209,9 @@ class TurnChannel:
             content.append((RecordType.HOLD, b""))
         if not content and self._cover.needs_record:
             content.append((RecordType.PADDING, b""))
-        self._turns.spoke(useful=size > 0)
-        return self._cover.say(self._seal(content), self._now())
-
-    def _pieces(self, size: int) -> Iterator[bytes | memoryview]:
-        """The first `size` bytes of the queue, in pieces for one record each."""
-        queue = self._queue
-        while size:
-            wanted = min(size, _PAYLOAD)
-            size -= wanted
-            if len(queue[0]) > wanted:
-                view = memoryview(queue[0])
-                queue[0] = view[wanted:]
-                yield view[:wanted]
-                continue
-            parts = [queue.popleft()]
-            wanted -= len(parts[0])
-            while wanted:
-                parts.append(queue[0][:wanted])
-                wanted -= len(parts[-1])
-                if len(parts[-1]) == len(queue[0]):
-                    queue.popleft()
-                else:
-                    queue[0] = memoryview(queue[0])[len(parts[-1]) :]
-            yield parts[0] if len(parts) == 1 else b"".join(parts)
+        records = self._seal(content)
+        self._turns.spoke(sum(map(len, records)), useful=size > 0)
+        return self._cover.say(records, self._now())
 
     def _seal(self, content: Sequence[tuple[RecordType, bytes | memoryview]]) -> list[bytes]:
         """Records of their smallest size; the last is padded, as the cover likes."""
@@ -256,7 +227,7 @@ class TurnChannel:
 class TurnClient(TurnChannel):
     """The client's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ("_handshake", "_made_at", "clock_difference")
+    __slots__ = ("_greeted", "clock_difference")
 
     def __init__(
         self,
@@ -266,102 +237,14 @@ class TurnClient(TurnChannel):
         random: Random,
         random_bytes: RandomBytes = urandom,
     ) -> None:
-        self._handshake, cover = greet(choice, cert, now, random, random_bytes)
+        self._greeted, cover = greet(choice, cert, now, random, random_bytes)
         super().__init__(cast(TurnCover, cover), ClientTurns(random), lambda: now)
-        self._made_at = now
         self.clock_difference = None
 
     def _open(self, records: list[bytes]) -> list[bytes]:
         """The first record is the bridge's hello."""
         if not self.ready and records:
-            session = self._handshake.receive(records.pop(0))
-            self.clock_difference = session.peer_time - self._made_at
+            session, self.clock_difference = self._greeted.welcomed(records[0])
             self._establish(session)
+            records = records[1:]
         return super()._open(records)
-
-
-#: The servers' channels by the tickets that they wait for.
-Tickets = MutableMapping[bytes, "TurnServer"]
-
-
-class TurnServer(TurnChannel):
-    """The server's end. Its hello is in the first message, which is due."""
-
-    __slots__ = ("_hello", "_tickets", "_waits_for", "forwarded_for")
-
-    _cover: ServerCover
-
-    def __init__(
-        self,
-        accepted: Accepted,
-        tickets: Tickets,
-        now: Callable[[], int],
-        random: Random,
-    ) -> None:
-        cover = cast(ServerCover, accepted.cover)
-        super().__init__(cover, ServerTurns(random), now)
-        self.forwarded_for = accepted.forwarded_for
-        self._tickets = tickets
-        self._waits_for: Sequence[bytes] = ()
-        self._hello, session = accepted.hello.answer(cover.record_size(MIN_HELLO))
-        self._establish(session)
-
-    def resume(self, opening: TurnOpening) -> None:
-        """Go on with the request that the opening has read."""
-        self.forget()
-        self._cover.resume(opening)
-
-    def forget(self) -> None:
-        """Wait for no request any more."""
-        for ticket in self._waits_for:
-            self._tickets.pop(ticket, None)
-        self._waits_for = ()
-
-    def _open(self, records: list[bytes]) -> list[bytes]:
-        plain = super()._open(records)
-        if self._hello:
-            self._turns.hurry()
-        return plain
-
-    def _message(self) -> list[bytes]:
-        buffers = super()._message()
-        if not self.finished:
-            self._waits_for = self._cover.next_tickets()
-            self._tickets.update(dict.fromkeys(self._waits_for, self))
-        return buffers
-
-    def _seal(self, content: Sequence[tuple[RecordType, bytes | memoryview]]) -> list[bytes]:
-        hello, self._hello = self._hello, b""
-        return [hello, *super()._seal(content)] if hello else super()._seal(content)
-
-
-class SessionTurnOpening(SessionOpening):
-    """As `SessionOpening`; a request can also be the next one of a session that is there."""
-
-    def __init__(
-        self,
-        choice: CoverChoice,
-        keys: BridgeKeys,
-        seen: ReplayCheck,
-        now: Callable[[], int],
-        tickets: Tickets,
-        random: Random,
-        random_bytes: RandomBytes = urandom,
-    ) -> None:
-        super().__init__(choice, keys, seen, now, random, random_bytes)
-        self._tickets = tickets
-        self._random = random
-
-    def feed(self, data: bytes) -> Channel | None:
-        """A new session's channel, or that of the session whose request it is."""
-        hellos = self._opening.feed(data)
-        opening = cast(TurnOpening, self._opening)
-        for ticket in opening.tickets():
-            if ticket in self._tickets:
-                channel = self._tickets[ticket]
-                channel.resume(opening)
-                return channel
-        accepted = self._verify(hellos)
-        if accepted is None:
-            return None
-        return TurnServer(accepted, self._tickets, self._now, self._random)

@@ -38,7 +38,8 @@ from obfsfte.errors import ConfigError
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
-from obfsfte.turn_channel import SessionTurnOpening, Tickets, TurnClient
+from obfsfte.turn_channel import TurnClient
+from obfsfte.turn_server import SessionTurnOpening, Tickets
 from obfsfte.way import shown_arguments
 
 DEFAULT_FORMAT = "manual-http"

@@ -10,18 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obfsfte.covers.catalogue import Catalogue
-from obfsfte.covers.turns import REQUEST_LIMITS, RESPONSE_LIMITS, SILENCE, SILENCE_AFTER_END
+from obfsfte.covers.turns import (
+    REQUEST_LIMITS,
+    RESPONSE_LIMITS,
+    SILENCE,
+    SILENCE_AFTER_END,
+    SLOWEST_LINK,
+)
 from obfsfte.errors import NotOurs, Truncated, WireError
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayFilter
 from obfsfte.session_channel import CoverChoice
-from obfsfte.turn_channel import (
-    QUEUE_LIMIT,
-    SessionTurnOpening,
-    TurnChannel,
-    TurnClient,
-    TurnServer,
-)
+from obfsfte.turn_channel import QUEUE_LIMIT, TurnChannel, TurnClient
+from obfsfte.turn_server import SessionTurnOpening, TurnServer
 
 CATALOGUE = Catalogue()
 COVERS = [name for name in CATALOGUE.names if CATALOGUE.get(name).takes_turns]
@@ -45,7 +46,7 @@ class Pair:
 
     server: TurnServer
 
-    def __init__(self, cover: str = "http", seed: int = 2) -> None:
+    def __init__(self, cover: str = "http", seed: int = 2, forwarded_for: bytes = b"") -> None:
         self.random = Random(seed)
         self.choice = CoverChoice(CATALOGUE.get(cover), {"seed": str(seed)})
         self.seen = ReplayFilter()
@@ -56,6 +57,9 @@ class Pair:
             self.choice, KEYS.cert, NOW, Random(seed + 1), self.random.randbytes
         )
         request = sent(self.client)
+        if forwarded_for:
+            head = request.removesuffix(b"\r\n")
+            request = head + b"X-Forwarded-For: " + forwarded_for + b"\r\n\r\n"
         channel = self.opening().feed(request)
         assert isinstance(channel, TurnServer)
         self.server = channel
@@ -287,6 +291,49 @@ def test_a_silent_peer_is_given_up(who: str) -> None:
     assert channel.alarm.seconds >= SILENCE
     with pytest.raises(WireError):
         channel.wake()
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+def test_a_slow_link_has_the_time_that_it_needs(who: str) -> None:
+    """For what we said, which may not be heard yet, and for what comes, if only by bytes."""
+    pair = Pair()
+    data = bytes(10_000_000)
+    pair.client.send(data)
+    pair.server.send(data)
+    request = sent(pair.client)
+    listener: TurnChannel = pair.server
+    if who == "client":
+        listener = pair.client
+        pair.hear(request)
+        answer = sent(pair.server)
+    alarm = listener.alarm
+    assert alarm is not None
+    said = len(request) if who == "client" else 0
+    assert alarm.seconds >= SILENCE + said / SLOWEST_LINK / 1.01
+    if who == "server":
+        opening = pair.opening()
+        assert opening.feed(request[:3000]) is listener
+    else:
+        listener.receive(answer[:3000])
+    listener.wake()  # something has come
+    message = answer if who == "client" else request
+    for start in range(3000, 6000, 1000):
+        listener.receive(message[start : start + 1000])
+        listener.wake()
+        assert listener.alarm is not None
+        assert listener.alarm.seconds >= SILENCE
+    with pytest.raises(WireError):
+        listener.wake()
+
+
+@pytest.mark.parametrize("through", [True, False])
+def test_a_connection_that_a_proxy_closes_says_nothing_of_the_client(through: bool) -> None:
+    pair = Pair(forwarded_for=b"192.0.2.7" if through else b"")
+    before = pair.server.alarm
+    pair.server.receive_eof()
+    assert (pair.server.alarm is before) is through
+    assert pair.server.alarm is not None
+    assert (pair.server.alarm.seconds == SILENCE_AFTER_END) is not through
 
 
 def test_the_wire_may_end_between_messages_only() -> None:

@@ -47,21 +47,22 @@ _LONGEST_PAUSE = (3.0, 6.0)
 #: The longest pause while the peer cannot take our data: it tells so only when it is asked.
 _LONGEST_WHILE_MUTED = (0.2, 0.5)
 
-#: Seconds that a client waits for a response: a slow link has to carry a long request first.
-ANSWER_SECONDS = 300.0
-#: Seconds that a server waits for the next request: an intermediary may first buffer all of it.
-SILENCE = 120.0
-#: The same, once the client has closed its connection between two messages.
+#: Seconds that either side waits without a byte of the peer's message. An intermediary may buffer
+#: all of it first, and a slow link takes minutes for the longest.
+SILENCE = 300.0
+#: Bytes a second of the slowest link, which has to carry our own message before the peer answers.
+SLOWEST_LINK = 4000
+#: Seconds that a server waits for the next request of a client that has closed its connection.
 SILENCE_AFTER_END = 20.0
 
 
 class Turns:
     """One side's part of the rule."""
 
-    def __init__(self, random: Random, limits: tuple[int, int], patience: float) -> None:
+    def __init__(self, random: Random, limits: tuple[int, int]) -> None:
         self._random = random
         self._limits = limits
-        self._patience = patience
+        self._has_come = False  # some of the peer's message, since the alarm was set
         self._is_ours = False
         self._for_room: Alarm | None = None
         #: Whether our message has to go, even if it has nothing to carry.
@@ -91,10 +92,14 @@ class Turns:
         """Let our message go now, if it is our turn."""
         self.is_due = self._is_ours
 
-    def spoke(self, *, useful: bool) -> None:
-        """Our message is out, and the peer's turn; `useful`: it had data."""
-        self._is_ours = self.is_due = False
-        self.alarm = Alarm(self._patience)
+    def spoke(self, size: int, *, useful: bool) -> None:
+        """Our message is out, and the peer's turn. It had `size` bytes; `useful`: it had data."""
+        self._is_ours = self.is_due = self._has_come = False
+        self.alarm = Alarm(SILENCE + size / SLOWEST_LINK)
+
+    def hears(self) -> None:
+        """Some of the peer's message has come."""
+        self._has_come = True
 
     def waits_for_room(self) -> bool:
         """Whether to say nothing yet, since the application takes nothing."""
@@ -108,21 +113,22 @@ class Turns:
             self.hurry()
 
     def rang(self) -> None:
-        """The alarm has rung. Raises WireError if it was the peer's turn."""
-        if not self._is_ours:
+        """The alarm has rung. Raises WireError if it was the peer's turn, and nothing came."""
+        if self._is_ours:
+            self.is_due = True
+            self.alarm = None
+        elif self._has_come:
+            self._has_come = False
+            self.alarm = Alarm(SILENCE)
+        else:
             raise WireError("the peer has been silent for too long")
-        self.is_due = True
-        self.alarm = None
-
-    def wire_ended(self) -> None:
-        """The connection of the last message is no more; another may bring the next."""
 
 
 class ClientTurns(Turns):
     """Requests."""
 
     def __init__(self, random: Random) -> None:
-        super().__init__(random, REQUEST_LIMITS, ANSWER_SECONDS)
+        super().__init__(random, REQUEST_LIMITS)
         self._pause = 0.0
 
     def _wait(self, size: int, useful: bool, muted: bool) -> float | None:
@@ -134,8 +140,8 @@ class ClientTurns(Turns):
         self._pause = min(self._pause * draw(*_GROWTH) or draw(*_FIRST_PAUSE), longest)
         return self._pause
 
-    def spoke(self, *, useful: bool) -> None:
-        super().spoke(useful=useful)
+    def spoke(self, size: int, *, useful: bool) -> None:
+        super().spoke(size, useful=useful)
         if useful:
             self._pause = 0.0  # an answer may come soon
 
@@ -144,10 +150,11 @@ class ServerTurns(Turns):
     """Responses."""
 
     def __init__(self, random: Random) -> None:
-        super().__init__(random, RESPONSE_LIMITS, SILENCE)
+        super().__init__(random, RESPONSE_LIMITS)
 
     def _wait(self, size: int, useful: bool, muted: bool) -> float | None:
         return None if size > _MUCH else self._random.uniform(*_HOLD)
 
-    def wire_ended(self) -> None:
+    def client_left(self) -> None:
+        """The client itself has closed the connection of the last response."""
         self.alarm = Alarm(SILENCE_AFTER_END)

@@ -33,7 +33,7 @@ from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 if TYPE_CHECKING:  # tor waits for no wire
     from obfsfte.covers.http_messages import RequestFollower
     from obfsfte.transport.server_session import Sessions
-    from obfsfte.turn_channel import TurnServer
+    from obfsfte.turn_server import TurnServer
 
 log = Logger()
 

@@ -29,7 +29,7 @@ from obfsfte.transport.turn_relay import TurnRelay
 from obfsfte.transport.turn_wire import TurnWire
 
 if TYPE_CHECKING:
-    from obfsfte.turn_channel import TurnServer
+    from obfsfte.turn_server import TurnServer
 
     #: The sessions of one service, by their channels.
     Sessions = MutableMapping[TurnServer, "ServerSession"]

@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs
 
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_messages import RequestFollower
+from obfsfte.covers.turns import SILENCE, SILENCE_AFTER_END
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayFilter
 from obfsfte.session_channel import CoverChoice, SessionClient
@@ -269,14 +270,14 @@ def test_a_reset_between_messages_ends_the_session() -> None:
     assert network.plain.aborted
 
 
-@pytest.mark.parametrize("closed", [True, False])
-def test_a_client_who_asks_no_more_ends_the_session(closed: bool) -> None:
+@pytest.mark.parametrize(("closed", "seconds"), [(True, SILENCE_AFTER_END), (False, SILENCE)])
+def test_a_client_who_asks_no_more_ends_the_session(closed: bool, seconds: float) -> None:
     network = Network()
     if closed:
         lose(network.server_side, clean=True)
-    network.clock.pump([1.0] * 19)
+    network.clock.pump([1.0] * (int(seconds) - 1))
     assert not network.target_transport.aborted
-    network.clock.pump([1.0] * 120)
+    network.clock.pump([1.0] * 5)
     assert network.target_transport.aborted
 
 
