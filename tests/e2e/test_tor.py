@@ -207,7 +207,8 @@ def test_bridge_counts_clients_by_country_and_transport(
     bridge = add_bridge(network, "bridge-ipv6", FTE, torrc, host="[::1]")
     add_client(network, "client-ipv6", bridge).wait_for_bootstrap()
     assert "Seen client from '::1' with transport 'fte'" in debug.read_text()
-    assert "CountrySummary=xz=" in bridge.tor.getinfo("status/clients-seen")
+    # Among others, if the network has looked whether the bridge's ORPort is reached.
+    assert re.search(r"CountrySummary=\S*xz=", bridge.tor.getinfo("status/clients-seen"))
 
 
 @pytest.mark.parametrize("cover", web_covers())
@@ -244,7 +245,8 @@ def test_behind_nginx_with_tls(network: TorNetwork, web: WebServer, tmp_path: Pa
         client.wait_for_bootstrap()
         assert_fetches(client, web, 5 * MEGABYTE)
     assert "Seen client from '::1' with transport 'fte'" in debug.read_text()
-    assert "CountrySummary=xz=" in bridge.tor.getinfo("status/clients-seen")
+    # Among others, if the network has looked whether the bridge's ORPort is reached.
+    assert re.search(r"CountrySummary=\S*xz=", bridge.tor.getinfo("status/clients-seen"))
 
 
 PROXIES = {
