@@ -18,6 +18,7 @@ import pytest
 from obfsfte.covers import Catalogue, Definition
 from obfsfte.covers.http import HttpClient, HttpServer
 from obfsfte.covers.http_opening import HttpOpening
+from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
     LISTEN,
@@ -376,6 +377,19 @@ def test_through_an_intermediary_among_visitors(tmp_path: Path, kind: str) -> No
             each.result()
         use(way, 2, 1_000_000)
         assert Counter(done) == {"the script": 28, "no POST here": 32}
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
+    """A server and a client of Python's, which frame every body anew."""
+    port = free_port()
+    with (
+        tunnel(tmp_path / "state", cover, port) as (way, _, bridge),
+        AiohttpProxy(port, bridge.port) as proxy,
+    ):
+        use(way, 2, 1_000_000)
+    assert proxy.errors == []
+    assert proxy.requests > 20
 
 
 def test_through_nginx_that_ends_tls(tmp_path: Path, certificate: Path) -> None:

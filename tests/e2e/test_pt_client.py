@@ -74,7 +74,7 @@ def target() -> Iterator[Target]:
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator[Bridge]:
     """It takes sessions, and classic clients with fteproxy's public key."""
-    options = "fte:cover=base64,words,websocket;fte:classic=1"
+    options = "fte:cover=base64,words,websocket,http;fte:classic=1"
     state = tmp_path_factory.mktemp("bridge")
     with managed_bridge(state, target, TOR_PT_SERVER_TRANSPORT_OPTIONS=options) as bridge:
         yield bridge
@@ -89,6 +89,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator
         {},
         {"cover": "words"},
         {"cover": "websocket"},
+        {"cover": "http"},
     ],
     ids=str,
 )
@@ -118,7 +119,8 @@ def test_without_cert_the_wire_is_classic(
 def test_several_bridges_at_once(
     tmp_path: Path, client: Managed, port: int, bridge: Bridge
 ) -> None:
-    options = f"fte:cover=words;fte:classic=1;fte:key={HEX_KEY};fte:format=dummy"
+    """Of one client: other keys, other covers, another wire."""
+    options = f"fte:cover=words,http;fte:classic=1;fte:key={HEX_KEY};fte:format=dummy"
     with Target() as target, ExitStack() as stack:
         other = stack.enter_context(
             managed_bridge(tmp_path, target, TOR_PT_SERVER_TRANSPORT_OPTIONS=options)
@@ -126,6 +128,9 @@ def test_several_bridges_at_once(
         asked: list[tuple[Bridge, dict[str, str]]] = [
             (bridge, bridge.arguments),
             (other, other.arguments),
+            (bridge, {**bridge.arguments, "cover": "websocket"}),
+            (bridge, {**bridge.arguments, "cover": "http"}),
+            (other, {**other.arguments, "cover": "http"}),
             (bridge, {}),
             (other, {"key": HEX_KEY, "format": "dummy"}),
         ]

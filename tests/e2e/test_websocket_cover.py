@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from obfsfte.covers import Catalogue
+from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import LISTEN, Half, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
@@ -343,3 +344,16 @@ def test_through_the_websockets_library(tmp_path: Path, cover: str) -> None:
         use(way, 2, 1_000_000)
     assert proxy.errors == []
     assert proxy.messages > 60
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
+    port = free_port()
+    with (
+        tunnel(tmp_path / "state", cover, through=port) as (way, bridge),
+        AiohttpProxy(port, bridge) as proxy,
+    ):
+        use(way, 2, 1_000_000)
+    assert proxy.errors == []
+    assert proxy.messages > 60
+    assert proxy.requests == 0
