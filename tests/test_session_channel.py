@@ -75,6 +75,22 @@ def test_data_passes_both_ways_in_every_cover(cover: str) -> None:
     assert b"".join(pair.client.receive(sent(pair.server))) == b"down" * 300
 
 
+@pytest.mark.parametrize("cover", ["websocket", "websocket-api"])
+@pytest.mark.parametrize("piece", [1 << 16, 1 << 18])
+def test_bulk_in_a_websocket_costs_less_than_one_percent(cover: str, piece: int) -> None:
+    """The opening included, in pieces as a relay reads them of a socket."""
+    total = 20 << 20
+    for seed in range(5):
+        for who in ("client", "server"):
+            pair = Pair(cover, seed)
+            said = len(pair.hello) + len(pair.answer)
+            sender: SessionChannel = getattr(pair, who)
+            for _ in range(total // piece):
+                sender.send(bytes(piece))
+                said += len(sent(sender))
+            assert total < said < total * 1.01
+
+
 @given(st.lists(st.integers(1, 700), max_size=30), st.binary(max_size=3000))
 @settings(deadline=None, max_examples=40)
 def test_any_split_of_the_wire_gives_the_same(cuts: list[int], data: bytes) -> None:

@@ -247,6 +247,23 @@ def test_a_server_with_nothing_to_say_waits_a_moment() -> None:
     assert sent(pair.server) != b""
 
 
+@pytest.mark.parametrize("words", [0, 500])
+def test_every_request_is_answered_in_time_and_no_two_after_as_long(words: int) -> None:
+    """Without data, and with so little that an answer may come soon."""
+    pair = Pair("http", 7)
+    waits = []
+    for _ in range(40):
+        pair.client.send(bytes(words))
+        pair.ask()
+        assert sent(pair.server) == b""
+        assert pair.server.alarm is not None
+        waits.append(pair.server.alarm.seconds)
+        pair.answer()
+    assert min(waits) > 0
+    assert max(waits) <= 0.1
+    assert len({*waits}) == len(waits)
+
+
 def test_a_server_answers_much_at_once() -> None:
     pair = Pair()
     pair.client.send(bytes(100_000))
