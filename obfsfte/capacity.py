@@ -61,6 +61,8 @@ def users(costs: Costs, limits: Limits, rate: float) -> Users:
 
 def report(costs: Costs, limits: Limits, cores: int) -> list[str]:
     """All of it in words."""
+    # Few connections may fit into what the process has already.
+    kilobytes = "< 1" if costs.memory < 1e3 else f"{costs.memory / 1e3:,.0f}"
     lines = [
         "One server process, which uses one core of this machine,",
         f"  carries in bulk     {1e-6 / costs.byte_down:>7,.0f} MB/s down, "
@@ -68,7 +70,7 @@ def report(costs: Costs, limits: Limits, cores: int) -> list[str]:
         f"  carries piecewise   {1e-6 * PIECE / costs.piece:>7,.0f} MB/s, in pieces of {PIECE} "
         "bytes as they come over a network",
         f"  opens               {1 / costs.connection:>7,.0f} connections a second",
-        f"  needs               {costs.memory / 1e3:>7,.0f} KB of memory for an idle connection",
+        f"  needs               {kilobytes:>7} KB of memory for an idle connection",
         "",
         f"It can serve, with {1 - SHARE:.0%} of the core and of the memory in reserve:",
         f"  {'users who take, each':<28}{'users':>8}{'all together':>16}   the limit is",

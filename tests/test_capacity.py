@@ -42,7 +42,8 @@ def test_the_report_says_it_in_words() -> None:
 
 
 def test_a_slow_machine_with_one_core_gets_a_report_as_well() -> None:
-    slow = attrs.evolve(COSTS, connection=2.0, piece=0.1, memory=1e6)
+    slow = attrs.evolve(COSTS, connection=2.0, piece=0.1, memory=1.0)
     text = "\n".join(report(slow, Limits(256, 0), cores=1))
     assert "5 Mbit/s (video)                   0" in text
+    assert "< 1 KB" in text
     assert "cores" not in text

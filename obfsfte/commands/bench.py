@@ -37,8 +37,10 @@ _LOOPBACK = "127.0.0.1"
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _PATIENCE = 30.0  # seconds that anything may take
 _WARM_UP = 30  # connections: what is loaded and compiled for the first is not theirs
+_OTHER_FILES = 40  # open files of a process that are no connections
 _PAIRS = 50  # connections that pieces go through, in turn
 _BLOCK = bytes(1 << 17)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class CapacityOptions(shared.Options):
@@ -72,15 +74,30 @@ class _Plan:
 _FULL, _QUICK = _Plan(400, 8.0), _Plan(60, 0.5)
 
 
+def _within(open_files: int, plan: _Plan) -> _Plan:
+    """The plan, with as many connections as each process may have, at two files for each.
+
+    Raises ConfigError when that is too few to see anything.
+    """
+    most = (open_files - _OTHER_FILES) // 2 - _WARM_UP
+    if most < _PAIRS:
+        needed = 2 * (_WARM_UP + _PAIRS) + _OTHER_FILES
+        raise ConfigError(
+            f"{open_files} open files are allowed, and the measure needs {needed}: ulimit -Hn"
+        )
+    return attrs.evolve(plan, connections=min(plan.connections, most))
+
+
 def run(options: Options) -> int:
     arguments = options.subOptions
     Catalogue().get(arguments["cover"])
     if not Path("/proc/self/stat").exists():
         raise ConfigError("capacity is measured with Linux's /proc, which is not here")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # halves end with us
+    for number in _ENDING:  # halves end with us
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     allow_many_connections()
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    plan = _QUICK if arguments["quick"] else _FULL
+    plan = _within(open_files, _QUICK if arguments["quick"] else _FULL)
     with tempfile.TemporaryDirectory(prefix="obfsfte-bench-") as directory:
         try:
             with _halves(Path(directory), arguments["cover"]) as halves:
@@ -170,7 +187,7 @@ def _start(stack: contextlib.ExitStack, log: Path, arguments: list[str]) -> tupl
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[set[int]]:
     """No signal ends us here: a half that has just been started would be left behind."""
-    signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield set(signals)
     finally:

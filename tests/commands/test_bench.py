@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,8 @@ def test_capacity(cover: str) -> None:
     assert len(rows) == 3
 
 
-def test_an_interrupted_measure_leaves_no_halves() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_interrupted_measure_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     def halves(parent: int) -> list[str]:
         children = f"/proc/{parent}/task/{parent}/children"
         with open(children) as file:
@@ -37,12 +39,25 @@ def test_an_interrupted_measure_leaves_no_halves() -> None:
         except FileNotFoundError:
             return False
 
-    with Process(COMMAND, "bench", "capacity") as bench:
+    environment = {"TMPDIR": str(tmp_path)}
+    with Process(COMMAND, "bench", "capacity", env=environment) as bench:
         started = wait_for(lambda: found if len(found := halves(bench.pid)) == 2 else [], "halves")
-        bench.signal(signal.SIGTERM)
-        assert bench.wait() != 0
+        bench.signal(number)
+        assert bench.wait() == 128 + number
         wait_for(lambda: not any(map(alive, started)), "end of the halves")
         assert bench.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("open_files", "status", "said"),
+    [(64, 1, "64 open files are allowed, and the measure needs 200: ulimit -Hn"), (210, 0, "")],
+)
+def test_few_open_files(open_files: int, status: int, said: str) -> None:
+    limited = f'ulimit -n {open_files} && exec "$0" "$@"'
+    with Process("sh", "-c", limited, COMMAND, "bench", "capacity", "--quick") as bench:
+        assert bench.wait() == status
+        assert said in bench.stderr
 
 
 @pytest.mark.parametrize(
