@@ -27,7 +27,7 @@ LENGTH_LINE = "Content-Length: {length}"
 CHUNKED_LINE = "Transfer-Encoding: chunked"
 
 _CHUNKED = re.compile(CHUNKED_LINE.encode(), re.IGNORECASE)
-_CONNECTION = re.compile(rb"(?m)^connection:.*\n", re.IGNORECASE)
+_PERSISTENCE = re.compile(rb"(?m)^(?:connection|keep-alive):.*\n", re.IGNORECASE)
 
 
 class _Reader:
@@ -201,7 +201,7 @@ def response(
         text = _CHUNKED.sub(LENGTH_LINE.format(length=length).encode(), text)
         framed = [body]
     if not to.persists:
-        text = _CONNECTION.sub(b"", text).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
+        text = _PERSISTENCE.sub(b"", text).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
     return [text, *framed]
 
 

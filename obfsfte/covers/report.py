@@ -7,8 +7,6 @@ definition works.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import cast
@@ -24,10 +22,18 @@ from obfsfte.covers.cover import (
     TurnOpening,
 )
 from obfsfte.covers.exemption import PRINTABLE
+from obfsfte.covers.openings import (
+    entropy,
+    facts_of_first_messages,
+    facts_of_uris,
+    first_messages,
+)
 from obfsfte.session.records import OVERHEAD
 
 #: Bytes that each sample wants to carry, where the cover leaves it the choice.
 _WANTED = OVERHEAD + 400
+#: Connections whose first messages are looked at.
+_CONNECTIONS = 300
 #: When the samples answer: a Date has always the same length.
 _NOW = 1_800_000_000
 
@@ -47,14 +53,12 @@ class Traffic:
         """One line: message lengths, overhead, entropy of the bytes, printable share."""
         wire = self.wire
         lengths = sorted(len(message) for message in self.messages)
-        counts = Counter(wire)
-        entropy = sum(n / len(wire) * math.log2(len(wire) / n) for n in counts.values())
         data = self.record_bytes - OVERHEAD * len(self.messages)
-        printable = sum(n for byte, n in counts.items() if byte in PRINTABLE) / len(wire)
+        printable = sum(byte in PRINTABLE for byte in wire) / len(wire)
         return (
             f"messages of {lengths[0]} to {lengths[-1]} bytes; "
             f"{len(wire) / data:.2f} bytes on the wire for one of data; "
-            f"byte entropy {entropy:.2f} bits; {printable:.0%} printable"
+            f"byte entropy {entropy(wire):.2f} bits; {printable:.0%} printable"
         )
 
 
@@ -114,10 +118,13 @@ def report(
 ) -> list[str]:
     """Lines for a terminal: the definition, its figures, and `samples` messages each way."""
     upstream, downstream = converse(definition, parameters, random, max(samples, 20))
+    first = first_messages(definition, parameters, random, _CONNECTIONS)
     lines = [
         f"{definition.name}: {definition.description}",
         f"kind: {definition.kind}",
         *definition.facts(),
+        *facts_of_first_messages(first),
+        *facts_of_uris([*first, *upstream.messages]),
     ]
     for name, traffic in (("upstream", upstream), ("downstream", downstream)):
         lines.append(f"{name} as measured: {traffic.figures()}")

@@ -30,6 +30,13 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.count("upstream, message") == 2
 
 
+def test_show_tells_what_detectors_see(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["covers", "show", "http"]) == 0
+    out = capsys.readouterr().out
+    assert "of these 0 would be blocked as fully encrypted (Wu et al. 2023); exempt: 300 by" in out
+    assert " flags 0 of 320\n" in out
+
+
 def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(GOOD)

@@ -26,7 +26,9 @@ CHUNKED = Filled(
     Template("next", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nConnection: keep-alive\nX: y\n"),
     {},
 )
-PLAIN = Filled(Template("next", "HTTP/1.1 200 OK\ncontent-length: {length}\n"), {})
+PLAIN = Filled(
+    Template("next", "HTTP/1.1 200 OK\ncontent-length: {length}\nKeep-Alive: timeout=5\n"), {}
+)
 OLD = b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n"
 NEW = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -99,6 +101,7 @@ def test_a_response_is_framed_as_the_request_can_take_it(head: Filled, asked: by
     assert wire.lower().count(b"content-length") == (b"chunked" not in wire[:100])
     assert (b"Connection: close\r\n" in wire) == (asked is not NEW)
     assert wire[:200].count(b"Connection") <= 1
+    assert (b"Keep-Alive" in wire) == (head is PLAIN and asked is NEW)
     reader = ResponseReader()
     assert b"".join(reader.feed(wire)) == body
     assert reader.complete

@@ -17,7 +17,7 @@ import attrs
 
 from tests.e2e.certificates import Issued
 from tests.e2e.process import Process
-from tests.e2e.recorder import Recorder
+from tests.e2e.recorder import Recorder, page
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, wait_for
 
@@ -86,9 +86,9 @@ def heads(
     directory.mkdir()
     profile = directory / "profile"
     profile.mkdir()
-    page = _PAGE.replace("STEPS", json.dumps([attrs.asdict(step) for step in steps]))
+    script = _PAGE.replace("STEPS", json.dumps([attrs.asdict(step) for step in steps]))
     context, authority = _context(directory / "certificates", scheme)
-    recorder = Recorder(page.encode(), context)
+    recorder = Recorder(page(script.encode()), context)
     site = Site(f"{scheme}://{NAME}:{recorder.port}/", authority)
     run = _firefox if browser == "firefox" else _chromium
 

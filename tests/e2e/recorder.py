@@ -1,4 +1,4 @@
-"""A small web server that keeps what programs ask it, and opens WebSockets."""
+"""A small web server that keeps what programs ask it, answers, and opens WebSockets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from tests.e2e.process import PATIENCE
 from tests.e2e.waiting import LOOPBACK
 
 
+def page(content: bytes) -> bytes:
+    """The response that has it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n"
+    return head % len(content) + content
+
+
 class Recorder:
-    """Answers any request with a page, and a WebSocket with a close frame.
+    """Gives the same answer to any request, and a close frame to a WebSocket.
 
     `heads` are those of the requests, as they came, with line breaks for CR LF.
     """
 
-    def __init__(self, page: bytes = b"-", context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answer: bytes = page(b"-"), context: ssl.SSLContext | None = None) -> None:
         self.heads: list[str] = []
-        self._page = page
+        self._answer = answer
         self._context = context
         self._listening = socket.create_server((LOOPBACK, 0))
         self.port = self._listening.getsockname()[1]
@@ -75,8 +81,6 @@ class Recorder:
                     b"Connection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n\x88\x02\x03\xe8"
                     % accept_for(key[1])
                 )
-            else:
-                connection.sendall(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b"
-                    % (len(self._page), self._page)
-                )
+                connection.recv(100)
+                return
+            connection.sendall(self._answer)

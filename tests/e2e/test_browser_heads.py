@@ -7,17 +7,15 @@ sends must be the template's head, to the byte, but for the platform and the ver
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from obfsfte.covers.catalogue import Catalogue
-from obfsfte.covers.http_definition import HttpDefinition
-from obfsfte.covers.templates import Follower, Seeded, Template
-from obfsfte.covers.websocket_definition import WebSocketDefinition
+from obfsfte.covers.templates import Follower, Seeded
+from tests.e2e import templates
 from tests.e2e.browsers import NAME, Step, heads
 
 pytestmark = pytest.mark.e2e
@@ -57,39 +55,7 @@ def brands(version: int, names: Sequence[str]) -> str:
 
 def common(head: str) -> str:
     """A head without what varies."""
-    for pattern, replacement in VARYING:
-        head = re.sub(pattern, replacement, head)
-    return head
-
-
-def templates(browser: str, scheme: str) -> Iterator[tuple[str, Template]]:
-    """The browser's requests in the built-in definitions, and the cover that each is of."""
-    catalogue = Catalogue()
-    websocket, http = catalogue.get("websocket"), catalogue.get("http")
-    assert isinstance(websocket, WebSocketDefinition)
-    assert isinstance(http, HttpDefinition)
-    for template in websocket.requests[scheme]:
-        if template.name.startswith(browser):
-            yield "websocket", template
-    for each in http.requests[scheme]:
-        if each.name.startswith(browser):
-            yield from (("http", one) for one in (each.first, each.poll, each.send) if one)
-
-
-def filled(cover: str, template: Template, strings: dict[str, str]) -> str:
-    """The template with `strings`, and with others for what else is in it."""
-    definition = Catalogue().get(cover)
-    assert isinstance(definition, (HttpDefinition, WebSocketDefinition))
-    random = Random(template.text)
-    mine = {name: field.value(Seeded("x"), random) for name, field in definition.fields.items()}
-    for name, carrier in definition.carriers.items():
-        language = random.choice(carrier.embeddings).language
-        mine[name] = language.unrank(random.randrange(language.size)).decode()
-    if isinstance(definition, HttpDefinition):
-        for name, (_, languages) in definition.tickets.items():
-            mine[name] = languages[0].unrank(random.randrange(languages[0].size)).decode()
-    mine |= strings
-    return re.sub(r"\{(\w+)\}", lambda match: mine[match[1]], template.text.strip())
+    return templates.common(head, VARYING)
 
 
 def step(head: str) -> Step:
@@ -118,9 +84,9 @@ def step(head: str) -> Step:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("browser", ["chrome", "firefox"])
 def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None:
-    definition = Catalogue().get("http")
-    assert isinstance(definition, HttpDefinition)
-    languages = definition.fields[f"{browser}_languages"].value(Seeded(scheme), Random())
+    languages = (
+        templates.definition("http").fields[f"{browser}_languages"].value(Seeded(scheme), Random())
+    )
     strings = {
         "scheme": scheme,
         "host": NAME,
@@ -128,7 +94,11 @@ def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None
         "length": "1000",
         f"{browser}_languages": languages,
     }
-    expected = [filled(cover, template, strings) for cover, template in templates(browser, scheme)]
+    expected = [
+        templates.filled(cover, template, strings)
+        for cover in ("websocket", "http")
+        for template in templates.requests(cover, browser, scheme)
+    ]
     found, host = heads(
         browser,
         tmp_path / "browser",
@@ -146,9 +116,8 @@ def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None
 
 
 def test_the_brands_of_every_version() -> None:
-    definition = Catalogue().get("http")
-    assert isinstance(definition, HttpDefinition)
-    follower = definition.fields["brands"]
-    assert isinstance(follower, Follower)
-    for version, value in follower.values.items():
-        assert value == brands(int(version), ["Chromium", "Google Chrome"])
+    for cover in ("http", "websocket"):
+        follower = templates.definition(cover).fields["brands"]
+        assert isinstance(follower, Follower)
+        for version, value in follower.values.items():
+            assert value == brands(int(version), ["Chromium", "Google Chrome"])

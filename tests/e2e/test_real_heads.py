@@ -1,124 +1,197 @@
-"""The built-in definitions beside what they imitate: nginx, HAProxy, the websockets library.
+"""The built-in definitions beside the programs that they imitate: web servers, libraries, curl.
 
-Each line must be the same but for what differs between any two servers or two connections.
+Each line must be the same but for what differs between any two servers or two connections. The
+browsers are in test_browser_heads.py.
 """
 
 from __future__ import annotations
 
 import re
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_fields import http_date
-from obfsfte.covers.templates import Seeded
-from obfsfte.covers.websocket_definition import WebSocketDefinition
-from tests.e2e.halves import PATIENCE
-from tests.e2e.test_websocket_cover import intermediary
-from tests.e2e.waiting import LOOPBACK, free_port
-from tests.libraries import library
-
-sync_client = library("websockets.sync.client")
-sync_server = library("websockets.sync.server")
+from tests.e2e import other_programs, templates
+from tests.e2e.in_front import in_front
+from tests.e2e.other_programs import ASK, BODY
+from tests.e2e.process import PATIENCE
+from tests.e2e.recorder import Recorder
+from tests.e2e.waiting import LOOPBACK
 
 pytestmark = pytest.mark.e2e
 
+#: What a program's user sets, and not the program.
+OF_THE_USER = re.compile(r"(?i)x-.*|content-type|cache-control|request-id")
 #: Values that vary: where they stand, and what stands for them.
 VARYING = [
-    (r"(?m)^(Sec-WebSocket-(?:Key|Accept)|Date|Host|X-\S+): .*$", r"\1: -"),
-    (r"(?m)^(sec-websocket-accept): .*$", r"\1: -"),
-    (r"(?m)^GET \S+ ", "GET - "),
-    (r"(nginx|Python|websockets)/[0-9.]+", r"\1/-"),
+    (r"(?mi)^(Sec-WebSocket-(?:Key|Accept)|Date|Content-Length|X-\S+|Content-Type): .*$", r"\1: -"),
+    (r"(?mi)^(Cache-Control): .*$", r"\1: -"),
+    (
+        r"(nginx|Python|websockets|aiohttp|python-requests|okhttp|curl|lighttpd)/[0-9.]+( \(.*\))?",
+        r"\1/-",
+    ),
+    (r"(?m)^Server: nginx$", "Server: nginx/-"),
 ]
 
 
 def common(head: str) -> str:
     """A head without what varies."""
-    text = head.replace("\r\n", "\n").strip()
-    for pattern, replacement in VARYING:
-        text = re.sub(pattern, replacement, text)
-    return text
+    return templates.common(head, VARYING)
 
 
-def template(cover: str, kind: str, name: str) -> str:
-    """One of a definition's, with its placeholders filled, as far as they are not varying."""
-    definition = Catalogue().get(cover)
-    assert isinstance(definition, WebSocketDefinition)
-    among = definition.requests["http"] if kind == "requests" else definition.responses
-    [found] = [each for each in among if each.name == name]
-    random = Random(1)
-    fields = {each: field.value(Seeded(""), random) for each, field in definition.fields.items()}
-    return common(re.sub(r"\{(\w+)\}", lambda match: fields.get(match[1], "-"), found.text))
+WEBSOCKETS = ["websockets", "aiohttp", "websocket-client", "node", "go"]
+HTTP = ["go", "requests", "aiohttp", "okhttp", "curl"]
 
 
-def answer(port: int) -> str:
-    """The head with which a server opens a WebSocket."""
-    request = (
-        "GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+@pytest.mark.parametrize(
+    ("cover", "name"),
+    [("websocket-api", name) for name in WEBSOCKETS] + [("http-api", name) for name in HTTP],
+)
+def test_what_a_program_asks(tmp_path: Path, cover: str, name: str) -> None:
+    recorder = Recorder()
+    strings = {
+        "scheme": "http",
+        "host": f"{LOOPBACK}:{recorder.port}",
+        "key": "-",
+        "length": str(len(BODY)),
+    }
+    scheme = "ws" if cover == "websocket-api" else "http"
+    expected = [
+        templates.filled(cover, template, strings) for template in templates.requests(cover, name)
+    ]
+    assert expected
+    with recorder.serving():
+        for head in expected:
+            line, *fields = head.split("\n")
+            method, target, _ = line.split(" ")
+            pairs = [(key, value) for key, _, value in (each.partition(": ") for each in fields)]
+            of_the_user = [pair for pair in pairs if OF_THE_USER.fullmatch(pair[0])]
+            url = f"{scheme}://{LOOPBACK}:{recorder.port}{target}"
+            ASK[name](tmp_path, url, method, of_the_user)
+    assert [common(head) for head in recorder.heads] == [common(head) for head in expected]
+
+
+def test_every_programs_requests_are_compared() -> None:
+    for cover, names in (("websocket-api", WEBSOCKETS), ("http-api", HTTP)):
+        for each in templates.definition(cover).requests["http"]:
+            assert each.name.startswith(tuple(names))
+
+
+UPGRADE = (
+    "GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+GET = "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n"
+POST = GET.replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\none")
+
+
+def answer(port: int, request: str) -> str:
+    """The head of what a server answers."""
     with socket.create_connection((LOOPBACK, port), PATIENCE) as connection:
         connection.sendall(request.encode())
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(4096)
-    return head.partition(b"\r\n\r\n")[0].decode()
+            received = connection.recv(4096)
+            assert received, head
+            head += received
+    return head.partition(b"\r\n\r\n")[0].decode().replace("\r\n", "\n")
 
 
-def answer_as_node(listening: socket.socket) -> None:
-    """What `ws` for Node.js answers, and gorilla/websocket for Go."""
-    with listening.accept()[0] as connection:
-        connection.recv(65536)
-        connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-        )
-        connection.recv(1)
+#: The responses of what stands in front of an application, by cover.
+IN_FRONT = [
+    ("websocket", "nginx"),
+    ("websocket", "nginx-ubuntu"),
+    ("websocket", "apache"),
+    ("websocket", "haproxy"),
+    ("websocket", "caddy"),
+    ("websocket", "lighttpd"),
+    ("websocket-api", "nginx"),
+    ("websocket-api", "haproxy"),
+    ("http", "nginx"),
+    ("http", "nginx-chunked"),
+    ("http", "apache"),
+    ("http", "caddy"),
+    ("http", "varnish"),
+    ("http-api", "nginx"),
+    ("http-api", "caddy"),
+    ("http-api", "haproxy"),
+]
 
 
-@pytest.mark.parametrize("name", ["nginx", "haproxy"])
-def test_what_a_web_server_in_front_answers(tmp_path: Path, name: str) -> None:
-    port = free_port()
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        node = Thread(target=answer_as_node, args=(listening,))
-        node.start()
-        with intermediary(name, tmp_path / name, port, listening.getsockname()[1]):
-            head = answer(port)
-        node.join(PATIENCE)
-    assert common(head) == template("websocket", "responses", name)
-    if name == "nginx":
-        [date] = re.findall(r"^Date: (.*)\r$", head, re.M)
+def of_the_application(head: str) -> str:
+    """What an application behind a web server says, for that one to say the head: HTTP."""
+    lines = [
+        line
+        for line in head.split("\n")[1:]
+        if re.match(r"(?i)content-|transfer-|cache-|x-|date: -$", line)
+    ]
+    body = "one" if "Content-Length: 3" in head else "3\r\none\r\n0\r\n\r\n"
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", body])
+
+
+@pytest.mark.parametrize(("cover", "name"), IN_FRONT)
+def test_what_a_web_server_in_front_answers(tmp_path: Path, cover: str, name: str) -> None:
+    strings = {"date": http_date(0), "accept": "-", "length": "3"}
+    head = templates.filled(cover, templates.response(cover, name), strings)
+    is_websocket = cover.startswith("websocket")
+    program = name.partition("-")[0]
+    with ExitStack() as stack:
+        if (cover, name) == ("http-api", "haproxy"):
+            behind = stack.enter_context(other_programs.go_serving(tmp_path))
+        else:
+            recorder = Recorder(of_the_application(head).encode())
+            stack.enter_context(recorder.serving())
+            behind = recorder.port
+        port = stack.enter_context(in_front(program, tmp_path / program, behind))
+        asked = [UPGRADE] if is_websocket else [each.format(path="/named") for each in (GET, POST)]
+        answers = [answer(port, request) for request in asked]
+    assert {common(real) for real in answers} == {common(head)}
+    for date in re.findall(r"(?mi)^date: (.*)$", answers[0]):
         assert re.fullmatch(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", date)
         assert len(date) == len(http_date(0))
 
 
-def test_what_the_websockets_library_asks_and_answers() -> None:
-    heads: list[str] = []
+#: The responses of applications.
+APPLICATIONS = [
+    ("websocket", "node", "/live"),
+    ("websocket-api", "go", "/live"),
+    ("websocket-api", "websockets", "/live"),
+    ("websocket-api", "aiohttp", "/live"),
+    ("http", "node", "/"),
+    ("http-api", "go", "/"),
+    ("http-api", "uvicorn", "/"),
+    ("http-api", "aiohttp", "/"),
+]
 
-    def visited(connection: Any) -> None:
-        assert connection.request is not None
-        fields = "".join(
-            f"{key}: {value}\n" for key, value in connection.request.headers.raw_items()
-        )
-        heads.append(f"GET / HTTP/1.1\n{fields}")
 
-    with sync_server.serve(visited, LOOPBACK, 0) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        port = server.socket.getsockname()[1]
-        with sync_client.connect(
-            f"ws://{LOOPBACK}:{port}", additional_headers={"X-Auth-Token": "x"}
-        ):
-            pass
-        assert common(answer(port)) == template("websocket-api", "responses", "websockets")
-        server.shutdown()
-        thread.join(PATIENCE)
-    assert common(heads[0]) == template("websocket-api", "requests", "python")
+@pytest.mark.parametrize(("cover", "name", "path"), APPLICATIONS)
+def test_what_an_application_answers(tmp_path: Path, cover: str, name: str, path: str) -> None:
+    serving = {
+        "node": other_programs.node_serving,
+        "go": lambda: other_programs.go_serving(tmp_path),
+        "websockets": other_programs.websockets_serving,
+        "aiohttp": other_programs.aiohttp_serving,
+        "uvicorn": other_programs.uvicorn_serving,
+    }[name]
+    strings = {"date": http_date(0), "accept": "-", "length": "3"}
+    head = templates.filled(cover, templates.response(cover, name), strings)
+    with serving() as port:
+        asked = [UPGRADE] if path == "/live" else [each.format(path=path) for each in (GET, POST)]
+        answers = [answer(port, request) for request in asked]
+    assert {common(real) for real in answers} == {common(head)}
+
+
+def test_every_servers_responses_are_compared() -> None:
+    compared = {(cover, name) for cover, name, *_ in [*IN_FRONT, *APPLICATIONS]}
+    for cover in ("websocket", "websocket-api", "http", "http-api"):
+        for each in templates.definition(cover).responses:
+            assert (cover, each.name) in compared
 
 
 def test_a_date_is_the_servers_clock() -> None:

@@ -9,7 +9,7 @@ from signal import SIGTERM
 
 from tests.e2e.halves import Process
 from tests.e2e.tools import tool
-from tests.e2e.waiting import listens, wait_for
+from tests.e2e.waiting import LOOPBACK, listens, wait_for
 
 # One process, so that ending it leaves no worker behind, unless it is to be reloaded.
 _NGINX = """
@@ -58,6 +58,12 @@ _CADDY = """
     auto_https disable_redirects
     storage file_system {directory}/storage
 }}
+{text}
+"""
+
+_LIGHTTPD = """
+server.document-root = "{directory}"
+server.modules = ( "mod_proxy" )
 {text}
 """
 
@@ -111,6 +117,28 @@ def run_caddy(directory: Path, text: str, port: int) -> Iterator[Process]:
     options = ("run", "--adapter", "caddyfile", "--config", file)
     with _listening(port, "caddy", *options) as process:
         yield process
+
+
+@contextmanager
+def run_lighttpd(directory: Path, text: str, port: int) -> Iterator[Process]:
+    """lighttpd, once it listens on `port`."""
+    file = directory / "lighttpd.conf"
+    file.write_text(_LIGHTTPD.format(directory=directory, text=text))
+    with _listening(port, "lighttpd", "-D", "-f", file) as process:
+        yield process
+
+
+@contextmanager
+def run_varnish(directory: Path, text: str, port: int) -> Iterator[Process]:
+    """Varnish, on `port` of loopback once it listens there; `text` is VCL."""
+    file = directory / "varnish.vcl"
+    file.write_text(f"vcl 4.1;\n{text}")
+    place = f"{LOOPBACK}:{port}"
+    options = ("-F", "-j", "none", "-n", directory, "-f", file, "-a", place, "-s", "malloc,8m")
+    with _listening(port, "varnishd", *options) as process:
+        yield process
+        process.signal(SIGTERM)
+        process.wait()
 
 
 @contextmanager
