@@ -43,7 +43,7 @@ _FOR_ROOM = (0.1, 0.3)
 #: Seconds: a client's first pause, how much longer the next is, and the longest.
 _FIRST_PAUSE = (0.02, 0.1)
 _GROWTH = (1.3, 2.0)
-_LONGEST_PAUSE = (3.0, 6.0)
+LONGEST_PAUSE = (3.0, 6.0)
 #: The longest pause while the peer cannot take our data: it tells so only when it is asked.
 _LONGEST_WHILE_MUTED = (0.2, 0.5)
 
@@ -136,7 +136,7 @@ class ClientTurns(Turns):
             self._pause = 0.0
             return None if size > _MUCH else self._random.uniform(*_MOMENT)
         draw = self._random.uniform
-        longest = draw(*(_LONGEST_WHILE_MUTED if muted else _LONGEST_PAUSE))
+        longest = draw(*(_LONGEST_WHILE_MUTED if muted else LONGEST_PAUSE))
         self._pause = min(self._pause * draw(*_GROWTH) or draw(*_FIRST_PAUSE), longest)
         return self._pause
 
