@@ -96,10 +96,10 @@ class Talk:
         opening.hellos = opening.feed(request)  # type: ignore[attr-defined]
         return opening
 
-    def answer(self) -> bytes:
+    def answer(self, size: int = 100) -> bytes:
         self.server.unwrap(b"")
-        response = b"".join(self.server.say([bytes(100)], NOW))  # type: ignore[union-attr]
-        assert self.client.unwrap(response) == [bytes(100)]
+        response = b"".join(self.server.say([bytes(size)], NOW))  # type: ignore[union-attr]
+        assert self.client.unwrap(response) == [bytes(size)]
         return response
 
     def ask(self, *records: bytes) -> bytes:
@@ -244,7 +244,7 @@ def test_no_line_is_common_to_all_bridges(cover: str) -> None:
     definition = Catalogue().get(cover)
     for seed in range(40):
         talk = Talk(definition, str(seed), random=Random(seed))
-        first = talk.answer()
+        first = talk.answer(100 + seed)
         heads.append((talk.request, talk.ask(bytes(200 + seed)), first))
     for messages in zip(*heads, strict=True):
         assert len({len(message) for message in messages}) > 25
