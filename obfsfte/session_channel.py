@@ -120,12 +120,16 @@ class SessionChannel:
 
     def send(self, data: bytes) -> None:
         """Carry application bytes, in records of the sizes that the cover likes best."""
-        view = memoryview(data)
-        while view:
-            size = self._cover.record_size(len(view) + OVERHEAD)
+        rest: bytes | memoryview = data
+        while rest:
+            size = self._cover.record_size(len(rest) + OVERHEAD)
             room = size - OVERHEAD
+            if room >= len(rest):
+                self._seal(RecordType.DATA, rest, size)
+                break
+            view = memoryview(rest)
             self._seal(RecordType.DATA, view[:room], size)
-            view = view[room:]
+            rest = view[room:]
 
     def receive(self, data: bytes) -> list[bytes]:
         """Application bytes of the records that `data` completes.

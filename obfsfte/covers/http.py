@@ -23,6 +23,7 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 from obfsfte.covers.cover import TurnOpening
+from obfsfte.covers.draws import Draws
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
 from obfsfte.covers.http_fields import http_date
 from obfsfte.covers.http_heads import Requests, Responses, Tickets
@@ -49,7 +50,7 @@ class _HttpCover:
         self._reader = BodyReader(receiving)
         self._chunk = chunk
         self._random = random
-        self._sizes = Sizes(random, MAX_RECORD)
+        self._sizes = Sizes(Draws(random), MAX_RECORD)
 
     def record_size(self, wanted: int) -> int:
         return self._sizes.size(wanted)

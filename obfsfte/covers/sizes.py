@@ -7,11 +7,11 @@ the same sum.
 
 from __future__ import annotations
 
-from random import Random
+from obfsfte.covers.draws import Draws
 
+_SHARE_SIZE = 2  # bytes
 #: Steps of a drawn share.
-_SHARE_BITS = 16
-_SHARES = 1 << _SHARE_BITS
+_SHARES = 1 << 8 * _SHARE_SIZE
 #: Up to so many bytes of padding go with a message of `_SMALL` bytes or less, fewer with a
 #: larger one, in inverse proportion; but at least one in 128 of its own size.
 _SMALL = 768
@@ -21,14 +21,14 @@ _MOST_PADDING = 680
 class Sizes:
     """The sizes of one direction's messages, of at most `largest` bytes each."""
 
-    def __init__(self, random: Random, largest: int) -> None:
-        self._random = random
+    def __init__(self, draws: Draws, largest: int) -> None:
+        self._draws = draws
         self._largest = largest
         self.renew()
 
     def renew(self) -> None:
         """Draw for the next message."""
-        self._share = self._random.getrandbits(_SHARE_BITS)
+        self._share = int.from_bytes(self._draws.take(_SHARE_SIZE), "big")
 
     def size(self, wanted: int) -> int:
         """Bytes of the next message's record, when `wanted` would suit best."""

@@ -23,6 +23,7 @@ import attrs
 
 from obfsfte.alarm import Alarm
 from obfsfte.covers import masking
+from obfsfte.covers.draws import Draws
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_fields import FORWARDED_FOR, http_date, tokens, values
 from obfsfte.covers.schedule import opening_draw
@@ -60,7 +61,8 @@ class WebSocketCover:
         self.finished = False
         self._reader = reader
         self._random = random
-        self._sizes = Sizes(random, MAX_MESSAGE)
+        self._draws = Draws(random)
+        self._sizes = Sizes(self._draws, MAX_MESSAGE)
         self._unsent = [head]
         self._opening = opening
         self._masks = opening is not None
@@ -121,9 +123,7 @@ class WebSocketCover:
         return Alarm(self._random.uniform(*PING_SECONDS))
 
     def _frame(self, opcode: Opcode, payload: bytes) -> list[bytes]:
-        return frame(
-            opcode, payload, self._random.randbytes(masking.KEY_SIZE) if self._masks else None
-        )
+        return frame(opcode, payload, self._draws.take(masking.KEY_SIZE) if self._masks else None)
 
 
 @attrs.frozen

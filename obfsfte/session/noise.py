@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -34,6 +35,8 @@ TAG_SIZE = 16
 #: The longest handshake message that Noise allows (section 3).
 MAX_MESSAGE = 65535
 
+#: A number as AES-GCM's nonce: 32 zero bits, then the number in 64 (section 12.3).
+_NONCE_FORM: tuple[int, Literal["big"]] = (12, "big")
 #: Reserved for REKEY; no message is ever sealed under it (section 5.1).
 _MAX_NONCE = 2**64 - 1
 
@@ -62,10 +65,6 @@ def _takes_views() -> bool:
 _TAKES_VIEWS = _takes_views()
 
 
-def _aes_gcm_nonce(n: int) -> bytes:
-    return n.to_bytes(12, "big")  # 32 zero bits, then n in 64 (section 12.3)
-
-
 class CipherState:
     """An AES-256-GCM key and the counter of messages under it (section 5.1)."""
 
@@ -79,7 +78,7 @@ class CipherState:
         """Seal one message; the result is 16 bytes longer."""
         if self._n == _MAX_NONCE:
             raise OverflowError("this key has sealed all the messages that it may")
-        ciphertext = self._aead.encrypt(_aes_gcm_nonce(self._n), plaintext, ad)
+        ciphertext = self._aead.encrypt(self._n.to_bytes(*_NONCE_FORM), plaintext, ad)
         self._n += 1
         return ciphertext
 
@@ -90,7 +89,7 @@ class CipherState:
         if not _TAKES_VIEWS:
             ciphertext = bytes(ciphertext)
         try:
-            plaintext = self._aead.decrypt(_aes_gcm_nonce(self._n), ciphertext, ad)
+            plaintext = self._aead.decrypt(self._n.to_bytes(*_NONCE_FORM), ciphertext, ad)
         except (InvalidTag, ValueError):  # ValueError: shorter than a tag, in some versions
             raise AuthenticationFailed("a message was altered, or sealed otherwise") from None
         self._n += 1
@@ -98,7 +97,7 @@ class CipherState:
 
     def rekey(self) -> None:
         """Replace the key by a function of itself; the counter goes on (section 4.2)."""
-        key = self._aead.encrypt(_aes_gcm_nonce(_MAX_NONCE), bytes(KEY_SIZE), None)
+        key = self._aead.encrypt(_MAX_NONCE.to_bytes(*_NONCE_FORM), bytes(KEY_SIZE), None)
         self._aead = AESGCM(key[:KEY_SIZE])
 
 

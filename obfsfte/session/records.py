@@ -121,11 +121,6 @@ class Opener:
             raise AuthenticationFailed("an earlier record was not the peer's")
         self._broken = True  # until all is well
         plaintext = self._cipher.next().decrypt_with_ad(None, record)
-        kind, payload = self._parse(plaintext)
-        self._broken = False
-        return kind, payload
-
-    def _parse(self, plaintext: bytes) -> tuple[RecordType, bytes]:
         header = int.from_bytes(plaintext[:_HEADER_SIZE], "big")
         end = _HEADER_SIZE + (header & MAX_PAYLOAD)
         padding = len(plaintext) - end
@@ -141,4 +136,5 @@ class Opener:
         if self.ended and kind in _STREAM:
             raise WireError("a record after the end of the stream")
         self.ended = self.ended or kind is RecordType.END
+        self._broken = False
         return kind, plaintext[_HEADER_SIZE:end]

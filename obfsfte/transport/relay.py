@@ -106,7 +106,8 @@ class Relay:
         except WireError as error:
             self._broken(error)
             return
-        self._plain.write_all(plain_data)
+        if plain_data:
+            self._plain.write_all(plain_data)
         self._after_receive()
 
     def wire_read_ended(self) -> None:
@@ -165,9 +166,12 @@ class Relay:
                 side.abort()
 
     def _after_call(self) -> None:
-        self._wire.write_all(self._channel.data_to_send())
-        if self._channel.alarm is not self._alarm:
-            self._set_alarm(self._channel.alarm)
+        outgoing = self._channel.data_to_send()
+        if outgoing:
+            self._wire.write_all(outgoing)
+        alarm = self._channel.alarm
+        if alarm is not self._alarm:
+            self._set_alarm(alarm)
 
     def _set_alarm(self, alarm: Alarm | None) -> None:
         if self._ringing is not None:
