@@ -102,7 +102,7 @@ def fteproxy(stack: ExitStack, target: int) -> Pair:
 def haproxy(stack: ExitStack, target: int) -> Pair:
     directory = stack.enter_context(tempfile.TemporaryDirectory())
 
-    def command(listen: int, connect: int) -> list[object]:
+    def command(_half: str, listen: int, connect: int) -> list[object]:
         file = Path(directory, f"{listen}.cfg")
         file.write_text(HAPROXY.format(host=LOOPBACK, listen=listen, connect=connect))
         return [shutil.which("haproxy"), "-db", "-f", file]
@@ -110,14 +110,18 @@ def haproxy(stack: ExitStack, target: int) -> Pair:
     return _relays(stack, target, command)
 
 
-def bare_twisted(stack: ExitStack, target: int) -> Pair:
-    return _relays(stack, target, lambda listen, connect: [sys.executable, BARE, listen, connect])
+def bare_twisted(step: str) -> Start:
+    """See bare.py."""
+    command = [sys.executable, BARE, step]
+    return lambda stack, target: _relays(stack, target, lambda *half: [*command, *half])
 
 
-def _relays(stack: ExitStack, target: int, command: Callable[[int, int], Sequence[object]]) -> Pair:
+def _relays(
+    stack: ExitStack, target: int, command: Callable[[str, int, int], Sequence[object]]
+) -> Pair:
     bridge, port = free_port(), free_port()
-    server = _running(stack, bridge, *command(bridge, target))
-    client = _running(stack, port, *command(port, bridge))
+    server = _running(stack, bridge, *command("server", bridge, target))
+    client = _running(stack, port, *command("client", port, bridge))
     return Pair(Entrance(port), client, server)
 
 
@@ -132,7 +136,9 @@ PEERS: dict[str, Start] = {
     "obfs4proxy": obfs4proxy,
     "fteproxy": fteproxy,
     "haproxy": haproxy,
-    "twisted": bare_twisted,
+    "twisted": bare_twisted("copy"),
+    "direct": bare_twisted("direct"),
+    "sealed": bare_twisted("sealed"),
 }
 
 
