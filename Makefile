@@ -44,8 +44,9 @@ dist:
 	.ci/dist $(PYTHON)
 
 # The Debian package, into dist/, made and tested in clean machines: as root, see docs/debian.md.
+# SUITE=1 runs all tests with real processes on it, and not only what is quick of them.
 deb:
-	.ci/debian
+	.ci/debian $(if $(SUITE),--suite)
 
 clean:
 	rm -rf $(VENV) .venv-dist build dist *.egg-info
