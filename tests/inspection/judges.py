@@ -19,13 +19,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
 
 from tests.covers.firewall import exemptions
 from tests.e2e.capture import tshark
-from tests.e2e.tools import tool
+from tests.e2e.tools import tool, unavailable
 
 _FTEPROXY_URI = 239  # bytes
 _FTEPROXY_ENTROPY = 5.5  # bits a byte
@@ -106,6 +107,8 @@ if __name__ == "__main__":
 
 
 def _nfstream(file: Path) -> Counter[str]:
+    if find_spec("nfstream") is None:
+        unavailable("the library that has nfstream is not installed")
     script = file.with_suffix(".nfstream.py")
     script.write_text(_NFSTREAM)
     done = subprocess.run([sys.executable, script, file], check=True, capture_output=True)
