@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
-    ConnectingCancelledError,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -51,21 +50,33 @@ async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Con
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
     connecting: Deferred[Any] = endpoint.connect(_SideFactory(side))
     connecting.addCallback(lambda _protocol: _secured(side))
-    is_late = False
+    is_late = is_cancelled = False
+
+    def cancel(_attempt: object) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True
+        connecting.cancel()
+
+    def pass_on(result: Any) -> None:
+        if not attempt.called:
+            attempt.callback(result)
+
+    attempt: Deferred[Any] = Deferred(cancel)
+    connecting.addBoth(pass_on)
 
     def give_up() -> None:
         nonlocal is_late
         is_late = True
-        connecting.cancel()
+        attempt.cancel()
 
     deadline = context.deadlines.add(context.timeouts.connect, give_up)
     try:
-        await connecting
-    except Exception as error:
+        await attempt
+    except Exception:
         if is_late:
             raise ConnectTimeoutError(string="no answer in time") from None
-        # TCP endpoints have an exception of their own for it.
-        if isinstance(error, ConnectingCancelledError):
+        # Endpoints have exceptions of their own for it, or say that there is no such name.
+        if is_cancelled:
             raise CancelledError from None
         raise
     finally:

@@ -42,3 +42,23 @@ class TestNobodyAnswers:
         dialling = Dialling(kind)
         dialling.attempt.cancel()
         assert [failure.type for failure in dialling.failures] == [CancelledError]
+
+
+class SilentResolver:
+    """A name resolver that never answers."""
+
+    def resolveHostName(self, *_arguments: object, **_options: object) -> None:  # noqa: N802
+        pass
+
+
+def test_an_attempt_that_is_cancelled_while_the_name_is_looked_up_is_told_as_that() -> None:
+    """HostnameEndpoint says then that there is no such name."""
+    reactor = FakeReactor()
+    reactor.nameResolver = SilentResolver()
+    context = Context(Deadlines(reactor), Connections(), Timeouts(connect=5.0))
+    endpoint = HostnameEndpoint(reactor, "bridge.example", 80)
+    attempt = Deferred.fromCoroutine(connect_side(endpoint, Side(), context))
+    failures: list[Failure] = []
+    attempt.addErrback(failures.append)
+    attempt.cancel()
+    assert [failure.type for failure in failures] == [CancelledError]
