@@ -15,6 +15,7 @@ import pytest
 
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
+from obfsfte.channel import Channel
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.turn_channel import TurnClient
 from obfsfte.wires import client_wire
@@ -30,8 +31,7 @@ pytestmark = pytest.mark.e2e
 class Visitor:
     """A client of the bridge that a test leads by the hand, request by request."""
 
-    def __init__(self, bridge: Half, line: BridgeLine) -> None:
-        channel = client_wire(line.arguments, Catalogue(), unix_time)()
+    def __init__(self, bridge: Half, channel: Channel) -> None:
         assert isinstance(channel, TurnClient)
         self.channel = channel
         self.requests: list[bytes] = []
@@ -68,10 +68,11 @@ class Bridge:
         self.site = stack.enter_context(nginx())
         options = ("--cover", "http", "--fallback", f"tcp:{LOOPBACK}:{self.site}")
         self.half = stack.enter_context(server(self.target, state, *options))
-        self._line = BridgeLine.parse(bridge_line(self.half, state))
+        line = BridgeLine.parse(bridge_line(self.half, state))
+        self._open_channel = client_wire(line.arguments, Catalogue(), unix_time)
 
     def new_visitor(self) -> Visitor:
-        return Visitor(self.half, self._line)
+        return Visitor(self.half, self._open_channel())
 
     @contextmanager
     def visitor(self) -> Iterator[tuple[Visitor, socket.socket]]:
