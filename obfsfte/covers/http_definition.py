@@ -78,9 +78,6 @@ class HttpDefinition(TemplateDefinition[RequestTemplates, ResponseTemplates]):
         }
         below = table.table("responses")
         responses = [loader.responses(below.table(each), each) for each in below.names()]
-        for each, found in (("requests", requests[SCHEMES[0]]), ("responses", responses)):
-            if not found:
-                raise table.fault(each, "must have one name or more")
         definition = cls(
             name,
             description,

@@ -14,7 +14,12 @@ import attrs
 
 from obfsfte.covers.http_messages import CHUNKED_LINE, LENGTH_LINE
 from obfsfte.covers.table import Table
-from obfsfte.covers.template_tables import check_length, check_lengths_vary, check_template
+from obfsfte.covers.template_tables import (
+    check_length,
+    check_lengths_vary,
+    check_template,
+    place_in,
+)
 from obfsfte.covers.templates import AnyField, Carrier, Place, Template
 
 
@@ -57,18 +62,22 @@ class Loader:
     def requests(self, table: Table, name: str, scheme: str) -> RequestTemplates:
         """One client's, for a site of that scheme. Raises ConfigError."""
         first = self._request(table, "first", scheme, [*self._carriers], r"GET")
-        carrier = self._place(table, first, [*self._carriers], self.hello_places)
+        hello = place_in(first, table, [*self._carriers])
         check_lengths_vary(first, table, self._carriers, self._fields)
-        later = [carrier, *self._tickets]
+        later = [hello.carrier, *self._tickets]
         send = self._request(table, "send", scheme, ["length", *later], r"POST")
-        ticket = self._place(table, send, self._tickets, self.ticket_places)
+        tickets = [place_in(send, table, self._tickets)]
         poll = None
         if table.has("poll"):
             poll = self._request(table, "poll", scheme, later, r"GET")
-            if self._place(table, poll, self._tickets, self.ticket_places) != ticket:
-                raise table.fault("poll", f"must have the ticket of send, {{{ticket}}}")
+            tickets.append(place_in(poll, table, self._tickets))
+        ticket = tickets[0].carrier
+        if tickets[-1].carrier != ticket:
+            raise table.fault("poll", f"must have the ticket of send, {{{ticket}}}")
         table.finish()
-        return RequestTemplates(name, first, poll, send, carrier, ticket)
+        self.hello_places.add(hello)
+        self.ticket_places.update(tickets)
+        return RequestTemplates(name, first, poll, send, hello.carrier, ticket)
 
     def responses(self, table: Table, name: str) -> ResponseTemplates:
         """One server's. Raises ConfigError."""
@@ -104,18 +113,3 @@ class Loader:
         if framing not in ([["{length}"], ["chunked"]] if has_body else [[]]):
             lines = f"one line, {LENGTH_LINE} or {CHUNKED_LINE}" if has_body else "no line"
             raise table.fault(template.name, f"must have {lines} that frames a body")
-
-    def _place(
-        self, table: Table, template: Template, names: Sequence[str], places: set[Place]
-    ) -> str:
-        """Which of the names it has, and in what place. Raises ConfigError."""
-        found = [name for name in template.placeholders if name in names]
-        place = template.place_of(found[0]) if len(found) == 1 else None
-        if place is None:
-            raise table.fault(
-                template.name,
-                f"must have one of {', '.join(names)} in braces, at the end of a member of the "
-                "query, of a cookie, or of another field",
-            )
-        places.add(place)
-        return found[0]

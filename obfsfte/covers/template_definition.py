@@ -96,6 +96,9 @@ class TemplateDefinition(ABC, Generic[RequestT, ResponseT]):
 
     def check_pairs(self, table: Table) -> None:
         """Let each request meet a response, and each response a request. Raises ConfigError."""
+        for key, found in (("requests", self.requests[SCHEMES[0]]), ("responses", self.responses)):
+            if not found:
+                raise table.fault(key, "must have one or more")
         for scheme, request, response in self._pairs():
             try:
                 self._meet(request, response, {"scheme": scheme})

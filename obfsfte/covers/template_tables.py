@@ -195,8 +195,8 @@ def facts_of_hellos(places: Sequence[Place], carriers: Mapping[str, Carrier]) ->
     return lines
 
 
-def check_template(template: Template, table: Table, known: set[str]) -> list[str]:
-    """The template's placeholders. Raises ConfigError."""
+def check_template(template: Template, table: Table, known: set[str]) -> None:
+    """Refuse lines that cannot be sent, and placeholders that are not known."""
     text = template.text
     if not all(" " <= char <= "~" or char == "\n" for char in text) or "\n\n" in text.strip():
         raise table.fault(template.name, "must be lines of printable ASCII, none of them empty")
@@ -204,13 +204,24 @@ def check_template(template: Template, table: Table, known: set[str]) -> list[st
         if line.startswith("["):
             marks = " or ".join(f"[{scheme}]" for scheme in SCHEMES)
             raise table.fault(template.name, f"{line!r}: only {marks} and a blank can be before it")
-    names = template.placeholders
-    for name in names:
+    for name in template.placeholders:
         if name not in known:
             raise table.fault(
                 template.name, f"{{{name}}} is not known; known here: {', '.join(sorted(known))}"
             )
-    return names
+
+
+def place_in(template: Template, table: Table, names: Sequence[str]) -> Place:
+    """Where the request has the one placeholder of these names. Raises ConfigError."""
+    found = [name for name in template.placeholders if name in names]
+    place = template.place_of(found[0]) if len(found) == 1 else None
+    if place is None:
+        raise table.fault(
+            template.name,
+            f"must have one of {', '.join(names)} in braces, at the end of a member of the "
+            "query, of a cookie, or of another field",
+        )
+    return place
 
 
 def check_lengths_vary(

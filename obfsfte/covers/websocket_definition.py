@@ -30,6 +30,7 @@ from obfsfte.covers.template_tables import (
     check_template,
     load_carriers,
     load_fields,
+    place_in,
 )
 from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Filled, Place, Seeded, Template
 from obfsfte.covers.websocket import Request, WebSocketGreeting, WebSocketOpening
@@ -67,9 +68,6 @@ class WebSocketDefinition(TemplateDefinition[Template, Template]):
             check_template(response, below, {"accept", "date", *fields})
             if not re.match(r"HTTP/1\.1 101 [!-~]", response.text.lstrip()):
                 raise below.fault(response.name, "must begin with HTTP/1.1 101 Switching Protocols")
-        for each, found in (("requests", requests[SCHEMES[0]]), ("responses", responses)):
-            if not found:
-                raise table.fault(each, "must have one template or more")
         definition = cls(name, description, carriers, fields, requests, responses, sorted(places))
         definition.check_pairs(table)
         return definition
@@ -117,17 +115,10 @@ def _check_request(
     fields: Mapping[str, AnyField],
 ) -> Place:
     """Where the request has its hello. Raises ConfigError."""
-    names = check_template(template, table, {"key", "scheme", *carriers, *fields})
+    check_template(template, table, {"key", "scheme", *carriers, *fields})
     if not re.match(r"GET \{path\}(\?[!-~]+)? HTTP/1\.1\n", template.text.lstrip()):
         raise table.fault(template.name, "must begin with GET {path} HTTP/1.1")
-    found = [name for name in names if name in carriers]
-    place = template.place_of(found[0]) if len(found) == 1 else None
-    if place is None:
-        raise table.fault(
-            template.name,
-            f"must have one carrier ({', '.join(carriers)}) in braces, at the end of a member of "
-            "the query, of a cookie, or of another field",
-        )
+    place = place_in(template, table, [*carriers])
     check_length(template, table, carriers, fields)
     check_lengths_vary(template, table, carriers, fields)
     return place

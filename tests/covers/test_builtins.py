@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from obfsfte.covers import Catalogue, Definition
+from obfsfte.covers import Catalogue, Definition, load_definition
 from obfsfte.covers.exemption import FIRST_SEGMENT
 from obfsfte.covers.report import converse
 from obfsfte.session.records import OVERHEAD
@@ -47,6 +47,22 @@ def test_every_byte_is_in_the_language(stream: Definition) -> None:
             for message in direction.messages:
                 assert re.fullmatch(pattern, message)
                 assert len(message) in lengths
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("websocket", r"(?ms)^(?!nginx = )[a-z-]+ = \'\'\'\nHTTP.*?\'\'\'\n"),
+        ("http", r"(?ms)^\[responses\.(?!nginx\]).*?\'\'\'\n.*?\'\'\'\n"),
+    ],
+)
+def test_an_operator_can_keep_one_response(name: str, pattern: str) -> None:
+    """docs/covers.md: clients with the whole definition understand a server that has one left."""
+    text = (resources.files("obfsfte.covers") / f"{name}.toml").read_text("utf-8")
+    mine = load_definition(re.sub(pattern, "", text), f"{name}.toml")
+    assert "responses: nginx\n" in "\n".join(mine.facts())
+    assert "responses: nginx\n" not in "\n".join(CATALOGUE.get(name).facts())
+    assert mine.fingerprint({}) == CATALOGUE.get(name).fingerprint({})
 
 
 def test_the_first_packet_is_always_exempt(definition: Definition) -> None:
