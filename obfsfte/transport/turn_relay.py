@@ -52,16 +52,25 @@ class TurnRelay(Relay):
         self._after_call()
 
     def _after_call(self) -> None:
-        if self._plain.is_lost and self._channel.is_flushed:
-            self._end_what_is_left()
+        # A client has said all with what it has heard, a server with what it says now.
+        if self._ends_with_its_application():
             return
         super()._after_call()
+        if self._ends_with_its_application():
+            return
         if self._channel.is_full is not self._is_full:
             self._is_full = not self._is_full
             if not self._plain.is_lost:
                 transport = self._plain.transport
                 (transport.pauseProducing if self._is_full else transport.resumeProducing)()
         self._close_if_both_ended()
+
+    def _ends_with_its_application(self) -> bool:
+        """End it if the application is gone, and all that it said has been delivered."""
+        if not self._plain.is_lost or not self._channel.is_flushed:
+            return False
+        self._end_what_is_left()
+        return True
 
     def _broken(self, error: WireError) -> None:
         # As if the connection had been reset: what was complete before stays so.

@@ -289,6 +289,29 @@ def test_a_reset_by_the_target_reaches_the_client() -> None:
     assert network.plain.aborted
 
 
+@pytest.mark.parametrize("pieces", [0, 100])
+def test_a_target_that_has_left_after_its_stream_holds_nobody(pieces: int) -> None:
+    """What still goes to it can go nowhere; nor may it be waited with, as for a slow reader."""
+    network = Network()
+    network.target_transport.stalled = True
+    while network.plain.producerState == "producing" and pieces:
+        network.plain_side.dataReceived(bytes(1 << 16))
+        network.pump(0.5)
+        pieces -= 1
+    network.target_side.dataReceived(b"the end")
+    network.target_side.readConnectionLost()
+    lose(network.target_side)
+    network.pump(10)
+    assert network.plain.value() == b"the end"
+    assert len(network.site.sessions) == 0
+    assert len(network.context.connections) == 1  # a visitor now, by its last request
+    site_side, _ = network.site_of()
+    site_side.dataReceived(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    network.pump()
+    assert network.plain.disconnecting
+    assert network.client_wire.aborted
+
+
 def test_a_target_that_cannot_be_reached_cuts_the_connection() -> None:
     network = Network()
     side, wire = network.accept()
