@@ -75,6 +75,21 @@ def test_every_connection_has_its_own_hello() -> None:
     assert all(greeted(open_channel(), opening()) for _ in range(3))
 
 
+@pytest.mark.parametrize("cover", ["http", "websocket"])
+def test_a_site_with_tls_is_asked_as_browsers_ask_it(cover: str) -> None:
+    """They take more encodings there, and say that the page is of the site."""
+    requests = {}
+    for url in ("ws://shop.example/live", "wss://shop.example/live"):
+        client = new_client(cert=CERT, cover=cover, url=url)
+        requests[url.partition(":")[0]] = b"".join(client.data_to_send())
+    for request in requests.values():
+        assert b"\r\nHost: shop.example\r\n" in request
+    assert b" zstd\r\n" in requests["wss"]
+    assert b"https://shop.example" in requests["wss"]
+    assert b"zstd" not in requests["ws"]
+    assert b"http://shop.example" in requests["ws"]
+
+
 def test_the_hello_has_the_time_of_its_connection() -> None:
     times = [NOW - 100_000, NOW]
     open_channel = client_wire({"cert": CERT}, CATALOGUE, lambda: times.pop(0))

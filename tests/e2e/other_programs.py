@@ -70,8 +70,10 @@ def _node(directory: Path, url: str, method: str, fields: Fields) -> None:
 
 
 def _okhttp(directory: Path, url: str, method: str, fields: Fields) -> None:
-    program = _PROGRAMS / "Ask.java"
-    _run(tool("java"), "-cp", ":".join(_JARS), program, *_words(url, method, fields))
+    jars = ":".join(_JARS)
+    if not (directory / "Ask.class").exists():
+        _run(tool("javac"), "-cp", jars, "-d", directory, _PROGRAMS / "Ask.java")
+    _run(tool("java"), "-cp", f"{jars}:{directory}", "Ask", *_words(url, method, fields))
 
 
 def _curl(directory: Path, url: str, method: str, fields: Fields) -> None:
