@@ -13,14 +13,21 @@ site of the web waits as well for the rest of a request, so an HTTP opening may 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
 
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import connect_side
 from obfsfte.transport.side import Side
+
+
+def was_reset(failure: Failure) -> bool:
+    """Whether the site was reached, and reset the connection before that was noticed."""
+    return getattr(failure.value, "osError", None) == errno.ECONNRESET
 
 
 class FallbackVisit:
@@ -45,6 +52,12 @@ class FallbackVisit:
         if not self._started:
             self._started = True
             self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
+            self.reached.addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> Failure:
+        if was_reset(failure) and not self._ended:
+            self._on_event()
+        return failure
 
     def hear(self, data: bytes) -> None:
         """Pass it on, once the site is reached."""

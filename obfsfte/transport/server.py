@@ -21,7 +21,7 @@ from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadline
 from obfsfte.transport.dial import connect_side, describe
-from obfsfte.transport.fallback import FallbackVisit
+from obfsfte.transport.fallback import FallbackVisit, was_reset
 from obfsfte.transport.gate import Gate, Swallow
 from obfsfte.transport.proxy_protocol import ProxyHeaderPhase
 from obfsfte.transport.relay import Relay, Splice
@@ -191,7 +191,8 @@ class ServerConnection:
 
     def _no_fallback(self, failure: Failure) -> None:
         """As if there were none: to be cut at once would show that the gate has decided."""
-        if failure.check(CancelledError) is None and not self._wire.is_lost:
+        is_down = failure.check(CancelledError) is None and not was_reset(failure)
+        if is_down and not self._wire.is_lost:
             self._warn(failure, "fallback")
             self._fallback.take_unheard()
             self._swallow()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectError, ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
@@ -218,6 +219,20 @@ def test_strangers_are_swallowed_while_the_fallback_is_down(
     assert server.wire.aborted
     assert server.wire.producerState == "producing"
     assert server.wire.value() == b""
+    lose(server.wire_side)
+    assert len(server.context.connections) == 0
+    assert server.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("said", [b"", b"ses", b"stranger"])
+def test_a_site_that_resets_as_soon_as_it_is_reached_is_seen_to(said: bytes) -> None:
+    """The reset may come before the reactor has looked whether it is connected."""
+    server = Server(fallback=True)
+    if said:
+        server.wire_side.dataReceived(said)
+    assert server.fallback is not None
+    server.fallback.refuse(ConnectError(errno.ECONNRESET))
+    assert server.wire.aborted
     lose(server.wire_side)
     assert len(server.context.connections) == 0
     assert server.clock.getDelayedCalls() == []
