@@ -74,7 +74,8 @@ class Open:
                 if end > len(view):
                     break
                 nonce = self._number.to_bytes(12, "big")
-                opened.append(self._aead.decrypt(nonce, bytes(view[at + 4 : end]), None))
+                with view[at + 4 : end] as sealed:
+                    opened.append(self._aead.decrypt(nonce, sealed, None))
                 self._number += 1
                 at = end
         del self._received[:at]
