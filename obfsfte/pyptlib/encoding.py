@@ -95,16 +95,17 @@ def parse_items(text: str, delimiters: str, shape: str) -> list[tuple[str, ...]]
 
 def _until(text: str, start: int, stops: str) -> tuple[str, int]:
     """The unescaped text from `start` to the first bare character of `stops`, and its place."""
-    unescaped = []
-    position = start
-    while position < len(text) and text[position] not in stops:
-        if text[position] == "\\":
-            position += 1
-            if position == len(text):
-                raise ValueError("nothing follows the last backslash")
-        unescaped.append(text[position])
-        position += 1
-    return "".join(unescaped), position
+    unescaped = ""
+    while True:
+        places = [place for stop in (*stops, "\\") if (place := text.find(stop, start)) >= 0]
+        end = min(places, default=len(text))
+        unescaped += text[start:end]
+        if text[end : end + 1] != "\\":
+            return unescaped, end
+        if end + 1 == len(text):
+            raise ValueError("nothing follows the last backslash")
+        unescaped += text[end + 1]
+        start = end + 2
 
 
 def smethod_args(args: Mapping[str, str]) -> str:
