@@ -137,8 +137,8 @@ PEERS: dict[str, Start] = {
     "fteproxy": fteproxy,
     "haproxy": haproxy,
     "twisted": bare_twisted("copy"),
-    "direct": bare_twisted("direct"),
-    "sealed": bare_twisted("sealed"),
+    "twisted-direct": bare_twisted("direct"),
+    "twisted-sealed": bare_twisted("sealed"),
 }
 
 
