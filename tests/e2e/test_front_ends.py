@@ -14,7 +14,7 @@ from tests.e2e.certificates import Issued
 from tests.e2e.front import Site
 from tests.e2e.halves import LISTEN, Target, Tunnel, exchange, half, is_reset, receive
 from tests.e2e.process import Process
-from tests.e2e.test_sessions import server
+from tests.e2e.sessions import server
 from tests.e2e.waiting import LOOPBACK, wait_for
 
 pytestmark = pytest.mark.e2e

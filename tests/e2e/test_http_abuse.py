@@ -22,7 +22,7 @@ from obfsfte.wires import client_wire
 from tests.e2e.halves import Half, Target, assert_ends, connect, is_reset, receive
 from tests.e2e.nginx import nginx
 from tests.e2e.probes import Finish, Probe, Send, visit_both, without_date
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, server
 from tests.e2e.waiting import LOOPBACK
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from signal import SIGKILL
 
 import h11
 import pytest
@@ -22,20 +21,17 @@ from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
     LISTEN,
-    Half,
     Target,
     Tunnel,
-    assert_ends,
     connect,
     exchange,
     half,
-    is_reset,
     receive,
     receive_to_end,
     reset,
 )
 from tests.e2e.nginx import nginx
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, server, tunnel
 from tests.e2e.test_websocket_cover import strip_date, use
 from tests.e2e.waiting import LOOPBACK, free_port
 from tests.e2e.web_servers import run_haproxy, run_nginx
@@ -46,46 +42,8 @@ COVERS = ["http", "http-api"]
 NOW = 1_800_000_000
 
 
-@contextmanager
-def tunnel(
-    state: Path, cover: str = "http", through: int | None = None, more: str = "", *options: object
-) -> Iterator[tuple[Tunnel, Half, Half]]:
-    """A tunnel and its halves, the client's first; `through` is another port to connect to."""
-    with Target() as target, server(target, state, "--cover", cover, *options) as bridge:
-        words = bridge_line(bridge, state).split()
-        words[1] = f"{LOOPBACK}:{through or bridge.port}"
-        line = " ".join([*words, more])
-        with half("client", "--listen", LISTEN, "--bridge", line) as client:
-            yield Tunnel(client.port, target), client, bridge
-
-
-@pytest.mark.parametrize("cover", COVERS)
-def test_each_end_of_stream_is_carried_by_itself(tmp_path: Path, cover: str) -> None:
-    with tunnel(tmp_path / "state", cover) as (way, _, _), way.open() as (one, other):
-        one.shutdown(1)
-        assert receive_to_end(other) == b""
-        other.sendall(b"an answer after the end" * 50_000)
-        other.shutdown(1)
-        assert receive_to_end(one) == b"an answer after the end" * 50_000
-
-
-@pytest.mark.parametrize("who", ["application", "target"])
-def test_a_reset_is_a_reset_at_the_other_end(tmp_path: Path, who: str) -> None:
-    with tunnel(tmp_path / "state") as (way, _, _), way.open() as (one, other):
-        reset(one if who == "application" else other)
-        assert is_reset(other if who == "application" else one)
-
-
-@pytest.mark.parametrize("who", ["client", "server"])
-def test_a_kill_of_either_half_never_looks_like_an_end(tmp_path: Path, who: str) -> None:
-    with tunnel(tmp_path / "state") as (way, client, bridge), way.open() as (one, other):
-        (client if who == "client" else bridge).signal(SIGKILL)
-        assert is_reset(other if who == "client" else one)
-        assert_ends(one if who == "client" else other)
-
-
 def test_an_application_that_never_reads_stops_its_peer_and_nobody_else(tmp_path: Path) -> None:
-    with tunnel(tmp_path / "state") as (way, client, bridge), way.open() as (one, other):
+    with tunnel(tmp_path / "state", "http") as (way, client, bridge), way.open() as (one, other):
         other.setblocking(False)
         sent = 0
         stalled = 0
@@ -113,7 +71,7 @@ def test_a_target_that_answers_before_it_reads_on_cannot_stop_the_tunnel(tmp_pat
             service.sendall(request * 3)
         service.shutdown(1)
 
-    with tunnel(tmp_path / "state") as (way, _, _), way.open() as (one, other):
+    with tunnel(tmp_path / "state", "http") as (way, _, _), way.open() as (one, other):
         answering = threading.Thread(target=answer, args=(other,))
         answering.start()
         asking = threading.Thread(target=one.sendall, args=(bytes(size * times),))
@@ -362,10 +320,10 @@ def test_through_an_intermediary_among_visitors(tmp_path: Path, kind: str) -> No
         tunnel(
             tmp_path / "state",
             "http",
-            port,
-            "host=shop.example",
             "--fallback",
             f"tcp:{LOOPBACK}:{site}",
+            through=port,
+            more="host=shop.example",
         ) as (way, _, bridge),
         intermediary(kind, tmp_path / "intermediary", port, bridge.port),
         ThreadPoolExecutor(6) as threads,
@@ -384,7 +342,7 @@ def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
     """A server and a client of Python's, which frame every body anew."""
     port = free_port()
     with (
-        tunnel(tmp_path / "state", cover, port) as (way, _, bridge),
+        tunnel(tmp_path / "state", cover, through=port) as (way, _, bridge),
         AiohttpProxy(port, bridge.port) as proxy,
     ):
         use(way, 2, 1_000_000)
@@ -415,10 +373,10 @@ def test_whoever_has_no_bridge_line_gets_the_site(tmp_path: Path) -> None:
         tunnel(
             tmp_path / "state",
             "http",
-            recorder.port,
-            "path=/script.js",
             "--fallback",
             f"tcp:{LOOPBACK}:{site}",
+            through=recorder.port,
+            more="path=/script.js",
         ) as (way, _, bridge),
     ):
         recorder.bridge = bridge.port

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.halves import Target, is_reset, receive, receive_to_end
 from tests.e2e.independent_http import DATA, DEFINITION, END, HOLD, PADDING, Client
 from tests.e2e.nginx import nginx
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, server
 from tests.e2e.waiting import LOOPBACK
 
 pytestmark = pytest.mark.e2e

@@ -43,7 +43,7 @@ from tests.e2e.probes import (
     visit_in_turn,
     without_date,
 )
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, server
 from tests.e2e.tools import tool
 from tests.e2e.waiting import LOOPBACK, wait_for
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
 
@@ -13,7 +11,6 @@ from tests.commands.shell import obfsfte, one_complaint
 from tests.e2e.halves import (
     COMMAND,
     LISTEN,
-    Half,
     Process,
     Target,
     Tunnel,
@@ -25,68 +22,52 @@ from tests.e2e.halves import (
     receive_to_end,
     reset,
 )
-from tests.e2e.waiting import LOOPBACK, wait_for
+from tests.e2e.sessions import bridge_line, server, tunnel
+from tests.e2e.waiting import LOOPBACK
 
 pytestmark = pytest.mark.e2e
 
 
-@contextmanager
-def server(target: Target, state: Path, *options: object, listen: str = LISTEN) -> Iterator[Half]:
-    place = f"tcp:{LOOPBACK}:{target.port}"
-    arguments = ("--state", state, "--listen", listen, "--target", place, *options)
-    with half("server", *arguments) as process:
-        yield process
-
-
-def bridge_line(process: Half, state: Path) -> str:
-    """The line that the server left, with its address in place of the operator's."""
-    wait_for((state / "bridgeline.txt").exists, "bridge line")
-    words = (state / "bridgeline.txt").read_text().split()
-    return " ".join([words[0], f"{LOOPBACK}:{process.port}", *words[2:]])
-
-
-@contextmanager
-def tunnel(state: Path, *server_options: object) -> Iterator[Tunnel]:
-    with (
-        Target() as target,
-        server(target, state, *server_options) as bridge,
-        half("client", "--listen", LISTEN, "--bridge", bridge_line(bridge, state)) as client,
-    ):
-        yield Tunnel(client.port, target)
+#: One of each kind whose ends differ.
+COVERS = ["base64", "websocket", "http", "http-api"]
 
 
 @pytest.mark.parametrize("cover", ["base64", "hex", "urls"])
 def test_a_stream_arrives_both_ways(tmp_path: Path, cover: str) -> None:
-    with tunnel(tmp_path / "state", "--cover", cover) as way, way.open() as (one, other):
+    with tunnel(tmp_path / "state", cover) as (way, _, _), way.open() as (one, other):
         exchange(one, other, 500_000)
 
 
-def test_each_end_of_stream_is_carried_by_itself(tmp_path: Path) -> None:
-    with tunnel(tmp_path / "state") as way, way.open() as (one, other):
+@pytest.mark.parametrize("cover", COVERS)
+def test_each_end_of_stream_is_carried_by_itself(tmp_path: Path, cover: str) -> None:
+    with tunnel(tmp_path / "state", cover) as (way, _, _), way.open() as (one, other):
         one.shutdown(1)
         assert receive_to_end(other) == b""
-        other.sendall(b"an answer after the end")
+        other.sendall(b"an answer after the end" * 50_000)
         other.shutdown(1)
-        assert receive_to_end(one) == b"an answer after the end"
+        assert receive_to_end(one) == b"an answer after the end" * 50_000
 
 
 @pytest.mark.parametrize("who", ["application", "target"])
-def test_a_reset_is_a_reset_at_the_other_end(tmp_path: Path, who: str) -> None:
-    with tunnel(tmp_path / "state") as way, way.open() as (one, other):
+@pytest.mark.parametrize("cover", COVERS[:-1])
+def test_a_reset_is_a_reset_at_the_other_end(tmp_path: Path, cover: str, who: str) -> None:
+    with tunnel(tmp_path / "state", cover) as (way, _, _), way.open() as (one, other):
         reset(one if who == "application" else other)
         assert is_reset(other if who == "application" else one)
 
 
-def test_a_kill_of_either_half_never_looks_like_an_end(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    with Target() as target, server(target, state) as bridge:
-        line = bridge_line(bridge, state)
-        with half("client", "--listen", LISTEN, "--bridge", line) as client:
-            way = Tunnel(client.port, target)
-            with way.open() as (one, other):
-                client.signal(SIGKILL)
-                assert is_reset(other)
-                assert_ends(one)
+@pytest.mark.parametrize("who", ["client", "server"])
+@pytest.mark.parametrize("cover", COVERS[:-1])
+def test_a_kill_of_either_half_never_looks_like_an_end(
+    tmp_path: Path, cover: str, who: str
+) -> None:
+    with (
+        tunnel(tmp_path / "state", cover) as (way, process, bridge),
+        way.open() as (one, other),
+    ):
+        (process if who == "client" else bridge).signal(SIGKILL)
+        assert is_reset(other if who == "client" else one)
+        assert_ends(one if who == "client" else other)
 
 
 def test_keys_stay_the_same_over_restarts(tmp_path: Path) -> None:

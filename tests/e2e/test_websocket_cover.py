@@ -19,9 +19,9 @@ import pytest
 from obfsfte.covers import Catalogue
 from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
-from tests.e2e.halves import LISTEN, Half, Target, Tunnel, exchange, half, receive_to_end
+from tests.e2e.halves import LISTEN, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.nginx import nginx
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, client, server, tunnel
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
 from tests.e2e.web_servers import run_haproxy, run_nginx
 from tests.libraries import library
@@ -33,24 +33,6 @@ servers = library("websockets.asyncio.server")
 exceptions = library("websockets.exceptions")
 
 COVERS = ["websocket", "websocket-api"]
-
-
-@contextmanager
-def client(line: str) -> Iterator[Half]:
-    with half("client", "--listen", LISTEN, "--bridge", line) as process:
-        yield process
-
-
-@contextmanager
-def tunnel(
-    state: Path, cover: str = "websocket", through: int | None = None, more: str = ""
-) -> Iterator[tuple[Tunnel, int]]:
-    """A tunnel, and the port of its server half; `through` is another to connect to."""
-    with Target() as target, server(target, state, "--cover", cover) as bridge:
-        words = bridge_line(bridge, state).split()
-        words[1] = f"{LOOPBACK}:{through or bridge.port}"
-        with client(" ".join([*words, more])) as process:
-            yield Tunnel(process.port, target), bridge.port
 
 
 def use(way: Tunnel, connections: int, size: int) -> None:
@@ -76,9 +58,9 @@ def use(way: Tunnel, connections: int, size: int) -> None:
 @pytest.mark.parametrize("cover", COVERS)
 def test_the_wire_is_a_websocket_to_its_judges(tmp_path: Path, cover: str) -> None:
     file = tmp_path / "wire.pcapng"
-    with tunnel(tmp_path / "state", cover) as (way, port), capture(port, file):
+    with tunnel(tmp_path / "state", cover) as (way, _, bridge), capture(bridge.port, file):
         use(way, 3, 1_000_000)
-    assert_judges_are_content(file, port, 3)
+    assert_judges_are_content(file, bridge.port, 3)
 
 
 def assert_judges_are_content(file: Path, port: int, connections: int) -> None:
@@ -185,8 +167,8 @@ def test_through_an_intermediary_that_rewrites_host_and_path(tmp_path: Path, nam
     port = free_port()
     arguments = "host=shop.example path=/live"
     with (
-        tunnel(tmp_path / "state", through=port, more=arguments) as (way, bridge),
-        intermediary(name, tmp_path / name, port, bridge),
+        tunnel(tmp_path / "state", "websocket", through=port, more=arguments) as (way, _, bridge),
+        intermediary(name, tmp_path / name, port, bridge.port),
     ):
         use(way, 2, 1_000_000)
 
@@ -338,8 +320,8 @@ class WebsocketsProxy:
 def test_through_the_websockets_library(tmp_path: Path, cover: str) -> None:
     port = free_port()
     with (
-        tunnel(tmp_path / "state", cover, through=port) as (way, bridge),
-        WebsocketsProxy(port, bridge) as proxy,
+        tunnel(tmp_path / "state", cover, through=port) as (way, _, bridge),
+        WebsocketsProxy(port, bridge.port) as proxy,
     ):
         use(way, 2, 1_000_000)
     assert proxy.errors == []
@@ -350,8 +332,8 @@ def test_through_the_websockets_library(tmp_path: Path, cover: str) -> None:
 def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
     port = free_port()
     with (
-        tunnel(tmp_path / "state", cover, through=port) as (way, bridge),
-        AiohttpProxy(port, bridge) as proxy,
+        tunnel(tmp_path / "state", cover, through=port) as (way, _, bridge),
+        AiohttpProxy(port, bridge.port) as proxy,
     ):
         use(way, 2, 1_000_000)
     assert proxy.errors == []

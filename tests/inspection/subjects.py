@@ -16,7 +16,7 @@ from obfsfte.covers import Catalogue
 from tests.e2e.capture import capture
 from tests.e2e.fteproxy_peer import fteproxy_client, fteproxy_server
 from tests.e2e.halves import LISTEN, PATIENCE, Target, Tunnel, half
-from tests.e2e.test_sessions import bridge_line, server
+from tests.e2e.sessions import bridge_line, server
 from tests.e2e.tools import tool
 from tests.e2e.tornet import TorNetwork
 from tests.e2e.transports import Fte, add_bridge, add_client
