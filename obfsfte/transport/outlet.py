@@ -25,6 +25,14 @@ from zope.interface import implementer
 #: malloc fetch the memory of each read from the kernel.
 READ_SIZE = 1 << 18
 
+#: The same for a slow link. A peer cannot deliver a record before all of it has come, and a link of
+#: 2 Mbit/s needs a second for a read of the other size.
+SLOW_READ_SIZE = 1 << 15
+#: Seconds until a link has sent what waits, from which on it is a slow one.
+_SLOW = 0.02
+#: After so many writes that did not wait, it may be one no more.
+_WRITES_OF_A_FAST_LINK = 16
+
 #: Pieces of one call; more are joined. (A vector may have 1024: UIO_MAXIOV.)
 _MOST_PIECES = 64
 
@@ -38,13 +46,15 @@ def takes_writes_at_once(transport: object) -> bool:
 class Outlet:
     """All that is written to one transport, from its first byte on, goes through this."""
 
-    __slots__ = ("_is_behind", "_socket", "_source", "_transport")
+    __slots__ = ("_behind_since", "_is_behind", "_socket", "_source", "_transport", "_until_fast")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._socket = transport.getHandle()
         self._source: Any = None
         self._is_behind = False
+        self._behind_since = 0.0
+        self._until_fast = 0  # writes at once until a slow link is taken for a fast one
 
     def take_from(self, source: Any) -> None:
         """From now on the transport `source` is read only while nothing waits here."""
@@ -57,10 +67,15 @@ class Outlet:
         if not self._is_behind:
             pieces = self._send(pieces)
             if not pieces:
+                if self._until_fast:
+                    self._until_fast -= 1
+                    if not self._until_fast:
+                        self._read_at_once(READ_SIZE)
                 return
             # As a pull producer, we are told when all is sent; and once now, for nothing.
             self._transport.registerProducer(self, False)
             self._is_behind = True
+            self._behind_since = self._transport.reactor.seconds()
             if self._source is not None:
                 self._source.pauseProducing()
         self._transport.writeSequence(pieces)
@@ -94,8 +109,16 @@ class Outlet:
         if self._is_behind:
             self._is_behind = False
             self._transport.unregisterProducer()
+            waited = self._transport.reactor.seconds() - self._behind_since
+            if waited > _SLOW:
+                self._until_fast = _WRITES_OF_A_FAST_LINK
+                self._read_at_once(SLOW_READ_SIZE)
             if self._source is not None:
                 self._source.resumeProducing()
+
+    def _read_at_once(self, size: int) -> None:
+        if self._source is not None:
+            self._source.bufferSize = size
 
     def stopProducing(self) -> None:
         """The transport is gone; its protocol is told, and ends the other side."""

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
-from twisted.internet.testing import MemoryReactor, StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 
-from obfsfte.transport.outlet import READ_SIZE, Outlet, takes_writes_at_once
+from obfsfte.transport.outlet import READ_SIZE, SLOW_READ_SIZE, Outlet, takes_writes_at_once
 from obfsfte.transport.side import Side
 
 from .fakes import FakeTransport
@@ -31,7 +31,7 @@ class Ends:
         self._ours.setblocking(False)
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         self.peer.setblocking(False)
-        self.reactor = MemoryReactor()
+        self.reactor = MemoryReactorClock()
         self.transport = Connection(self._ours, Protocol(), self.reactor)
         self.transport.connected = 1
         self.source = StringTransport()
@@ -95,6 +95,22 @@ def test_the_source_is_not_read_while_something_waits(ends: Ends) -> None:
     assert ends.source.producerState == "producing"
     ends.outlet.write([b"again"])
     assert ends.read() == b"again"
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(0.01, READ_SIZE), (0.03, SLOW_READ_SIZE)])
+def test_less_is_read_at_once_for_a_slow_link(ends: Ends, seconds: float, size: int) -> None:
+    ends.source.bufferSize = READ_SIZE
+    ends.outlet.write([bytes(4 * BUFFER)])
+    ends.reactor.advance(seconds)
+    while ends.waits:
+        ends.read()
+        ends.turn()
+    for _ in range(15):
+        assert ends.source.bufferSize == size
+        ends.outlet.write([b"at once"])
+        ends.read()
+    ends.outlet.write([b"at once"])
+    assert ends.source.bufferSize == READ_SIZE
 
 
 @settings(max_examples=60, deadline=None)
