@@ -26,7 +26,7 @@ from tests.e2e.halves import (
     receive_to_end,
 )
 from tests.e2e.process import PATIENCE, Process
-from tests.e2e.waiting import LOOPBACK, free_port
+from tests.e2e.waiting import LOOPBACK, free_port, wait_for
 from tests.e2e.web_servers import run_haproxy
 
 pytestmark = pytest.mark.e2e
@@ -108,6 +108,33 @@ def test_each_end_closes_by_itself_behind_the_proxy_protocol(tmp_path: Path, ver
             visit.sendall(b"an answer")
             visit.close()
             assert receive_to_end(stranger) == b"an answer"
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    """Its file's mode says who may send headers."""
+    place, port = tmp_path / "socket", free_port()
+    text = f"""
+        listen wire
+            mode tcp
+            bind {LOOPBACK}:{port}
+            server one unix@{place} send-proxy-v2
+    """
+    with Target() as target:
+        options = ["--listen", f"unix:{place}", "--target", f"tcp:{LOOPBACK}:{target.port}"]
+        options += ["--proxy-protocol", "--trusted-proxies", "unix:"]
+        with Process(COMMAND, "server", "--classic", *options):
+            wait_for(place.exists, "a socket")
+            (tmp_path / "haproxy").mkdir()
+            with (
+                run_haproxy(tmp_path / "haproxy", text, port),
+                client_half(port) as client,
+                Tunnel(client.port, target).open() as (one, other),
+            ):
+                one.shutdown(SHUT_WR)
+                assert receive_to_end(other) == b""
+                other.sendall(b"an answer after the end")
+                other.close()
+                assert receive_to_end(one) == b"an answer after the end"
 
 
 def test_a_worker_takes_the_word_of_nobody_else(tmp_path: Path) -> None:
