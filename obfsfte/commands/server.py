@@ -60,7 +60,7 @@ class Options(shared.Options):
             "idle-timeout",
             None,
             3600.0,
-            "Seconds without a byte after which a connection ends.",
+            "Seconds without a byte, pings and polls included, after which a connection ends.",
             shared.coerced(shared.seconds),
         ],
     ]
