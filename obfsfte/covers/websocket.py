@@ -42,6 +42,10 @@ from obfsfte.errors import NotOurs
 #: between cuts a connection that is silent, nginx after 60 seconds if it is not told otherwise.
 PING_SECONDS = (45.0, 57.0)
 
+#: Bytes of a client's messages at most. Longer ones Chromium cuts into frames wherever its pipe to
+#: the network ends; up to this it sends a message in one frame, as Firefox does with all.
+MAX_FROM_CLIENT = (1 << 16) - 1
+
 _NORMAL_CLOSURE = (1000).to_bytes(2, "big")  # RFC 6455, section 7.4.1
 
 
@@ -62,10 +66,11 @@ class WebSocketCover:
         self._reader = reader
         self._random = random
         self._draws = Draws(random)
-        self._sizes = Sizes(self._draws, MAX_MESSAGE)
         self._unsent = [head]
         self._opening = opening
         self._masks = opening is not None
+        self._largest = MAX_FROM_CLIENT if self._masks else MAX_MESSAGE
+        self._sizes = Sizes(self._draws, self._largest)
         self.alarm = None if self._masks else self._until_ping()
 
     @property
@@ -76,8 +81,8 @@ class WebSocketCover:
         return self._sizes.size(wanted)
 
     def wrap(self, record: bytes) -> list[bytes]:
-        if not 1 <= len(record) <= MAX_MESSAGE:
-            raise ValueError(f"a record of 1 to {MAX_MESSAGE} bytes is needed, not {len(record)}")
+        if not 1 <= len(record) <= self._largest:
+            raise ValueError(f"a record of 1 to {self._largest} bytes is needed, not {len(record)}")
         self._sizes.renew()
         return self._frame(Opcode.BINARY, record)
 

@@ -33,7 +33,7 @@ from obfsfte.covers.template_tables import (
     place_in,
 )
 from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Filled, Place, Seeded, Template
-from obfsfte.covers.websocket import Request, WebSocketGreeting, WebSocketOpening
+from obfsfte.covers.websocket import MAX_FROM_CLIENT, Request, WebSocketGreeting, WebSocketOpening
 from obfsfte.covers.websocket_frames import MAX_MESSAGE
 from obfsfte.covers.websocket_opening import KEY_SIZE
 from obfsfte.session.records import OVERHEAD
@@ -74,8 +74,9 @@ class WebSocketDefinition(TemplateDefinition[Template, Template]):
 
     def _further_facts(self) -> list[str]:
         return [
-            f"then messages of any size up to {MAX_MESSAGE} bytes, {OVERHEAD} of them for the "
-            "record, and 2 to 14 more for the frame; small ones are padded"
+            f"then messages of up to {MAX_FROM_CLIENT} bytes from the client, {MAX_MESSAGE} from "
+            f"the server, {OVERHEAD} of them for the record, and 2 to 14 more for the frame; small "
+            "ones are padded"
         ]
 
     def _greeting(
