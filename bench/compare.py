@@ -81,7 +81,7 @@ class Plan:
     link_seconds: int
 
 
-FULL = Plan(3, 1.0, (1, 10, 100), 9000, (160, 380, 1000), (1, 10, 100), 6)
+FULL = Plan(3, 1.0, (1, 10, 100), 9000, (160, 380, 1000), (1, 10, 100), 8)
 QUICK = Plan(1, 0.4, (1, 10, 100), 300, (380,), (10,), 2)
 #: Whether it still runs; for the tests.
 SMOKE = Plan(1, 0.1, (1, 2), 10, (), (), 0)

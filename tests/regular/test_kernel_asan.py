@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tools import tool
+from tests.e2e.tools import tool, unavailable
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +55,7 @@ def compile_extension(directory: Path, name: str, flags: list[str]) -> None:
     """Compile an extension whose source is there."""
     include = sysconfig.get_path("include")
     if not (Path(include) / "Python.h").exists():
-        pytest.skip("Python's headers are not installed")
+        unavailable("Python's headers are not installed")
     command = [tool("gcc"), *STRICT, *flags, "-shared", "-fPIC", f"-I{include}"]
     command += ["-o", str(directory / f"{name}.abi3.so"), str(directory / f"{name}.c")]
     result = subprocess.run(command, capture_output=True, text=True)
