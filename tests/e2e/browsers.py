@@ -29,9 +29,11 @@ for (const step of STEPS) {
     history.replaceState(null, "", step.page);
     for (const cookie of step.cookies) document.cookie = cookie;
     if (step.websocket) {
-        await new Promise(done => {
-            new WebSocket(location.origin.replace("http", "ws") + step.target).onclose = done;
-        });
+        const socket = new WebSocket(location.origin.replace("http", "ws") + step.target);
+        await new Promise(done => { socket.onopen = done; });
+        for (const size of step.messages) socket.send(new Uint8Array(size));
+        socket.close();
+        await new Promise(done => { socket.onclose = done; });
     } else {
         const body = step.method === "POST" ? new Uint8Array(step.length) : undefined;
         const options = {method: step.method, headers: step.headers, body};
@@ -54,6 +56,8 @@ class Step:
     page: str = "/"
     headers: Sequence[tuple[str, str]] = ()
     cookies: Sequence[str] = ()
+    #: Bytes of what it sends in a WebSocket.
+    messages: Sequence[int] = ()
 
 
 @attrs.frozen
@@ -76,10 +80,10 @@ def _context(directory: Path, scheme: str) -> tuple[ssl.SSLContext | None, Path 
     return context, authority
 
 
-def heads(
+def visit(
     browser: str, directory: Path, scheme: str, languages: str, steps: Sequence[Step]
-) -> tuple[list[str], str]:
-    """The steps' requests as the browser sends them, and the site's host.
+) -> tuple[Recorder, str]:
+    """What the browser sent, the steps' requests alone; and the site's host.
 
     `languages`: those of the user, best first, joined by commas.
     """
@@ -97,9 +101,9 @@ def heads(
 
     with recorder.serving(), run(site, profile, languages):
         wait_for(is_done, f"{browser} to ask for all")
-    found = [head for head in recorder.heads if not re.match(r"GET /(done)? ", head)]
-    assert len(found) == len(steps)
-    return found, f"{NAME}:{recorder.port}"
+    recorder.heads = [head for head in recorder.heads if not re.match(r"GET /(done)? ", head)]
+    assert len(recorder.heads) == len(steps)
+    return recorder, f"{NAME}:{recorder.port}"
 
 
 @contextmanager

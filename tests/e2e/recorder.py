@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+from obfsfte.covers.websocket_frames import Opcode
 from obfsfte.covers.websocket_opening import accept_for
 from tests.e2e.process import PATIENCE
 from tests.e2e.waiting import LOOPBACK
@@ -21,13 +22,15 @@ def page(content: bytes) -> bytes:
 
 
 class Recorder:
-    """Gives the same answer to any request, and a close frame to a WebSocket.
+    """Gives the same answer to any request, and lets a WebSocket be closed.
 
-    `heads` are those of the requests, as they came, with line breaks for CR LF.
+    `heads` are those of the requests, as they came, with line breaks for CR LF. `frames` are those
+    of all WebSockets: their first bytes, and the lengths of their payloads.
     """
 
     def __init__(self, answer: bytes = page(b"-"), context: ssl.SSLContext | None = None) -> None:
         self.heads: list[str] = []
+        self.frames: list[tuple[int, int]] = []
         self._answer = answer
         self._context = context
         self._listening = socket.create_server((LOOPBACK, 0))
@@ -78,9 +81,21 @@ class Recorder:
             if key := re.search(rb"(?i)\r\nsec-websocket-key: (\S+)", head):
                 connection.sendall(
                     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                    b"Connection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n\x88\x02\x03\xe8"
-                    % accept_for(key[1])
+                    b"Connection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept_for(key[1])
                 )
-                connection.recv(100)
+                self._read_frames(connection)
                 return
             connection.sendall(self._answer)
+
+    def _read_frames(self, connection: socket.socket) -> None:
+        """Those of a client, to the one that closes."""
+        with connection.makefile("rb") as stream:
+            while len(head := stream.read(2)) == 2:
+                size = head[1] & 0x7F
+                if size > 125:
+                    size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
+                stream.read(4 + size)  # mask, payload
+                self.frames.append((head[0], size))
+                if head[0] & 0x0F == Opcode.CLOSE:
+                    connection.sendall(b"\x88\x02\x03\xe8")
+                    return

@@ -15,8 +15,10 @@ from random import Random
 import pytest
 
 from obfsfte.covers.templates import Follower, Seeded
+from obfsfte.covers.websocket import MAX_FROM_CLIENT
+from obfsfte.covers.websocket_frames import Opcode
 from tests.e2e import templates
-from tests.e2e.browsers import NAME, Step, heads
+from tests.e2e.browsers import NAME, Step, visit
 
 pytestmark = pytest.mark.e2e
 
@@ -78,6 +80,7 @@ def step(head: str) -> Step:
             if not OF_THE_BROWSER.fullmatch(name) and (name, value) != ("Accept", "*/*")
         ],
         [f"{each}; path=/{secure}" for each in values["Cookie"].split("; ")],
+        [MAX_FROM_CLIENT] * 4,
     )
 
 
@@ -99,13 +102,14 @@ def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None
         for cover in ("websocket", "http")
         for template in templates.requests(cover, browser, scheme)
     ]
-    found, host = heads(
+    recorder, host = visit(
         browser,
         tmp_path / "browser",
         scheme,
         re.sub(r";q=[0-9.]+", "", languages),
         [step(head) for head in expected],
     )
+    found = recorder.heads
     assert len(found) > 10
     if browser == "chrome":
         names = {*re.findall(r"^sec-ch-ua: (.*)$", "\n".join(found), re.M)}
@@ -113,6 +117,10 @@ def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None
         assert names == ({brands(int(version), ["Chromium"])} if scheme == "https" else set())
     for mine, real in zip(expected, found, strict=True):
         assert common(mine.replace(NAME, host)) == common(real)
+    # What a client of ours sends at most in a message, it sends in one frame.
+    messages = [frame for frame in recorder.frames if frame[0] & 0x0F != Opcode.CLOSE]
+    assert {*messages} == {(0x80 | Opcode.BINARY, MAX_FROM_CLIENT)}
+    assert len(messages) == 4 * sum("Upgrade: websocket" in head for head in found)
 
 
 def test_the_brands_of_every_version() -> None:
