@@ -493,12 +493,20 @@ def test_nobody_may_speak_out_of_turn() -> None:
         pair.hear(request + request)
 
 
-def test_an_answer_of_a_sites_says_so() -> None:
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, "HTTP status 404: a site's"),
+        (502, "web server in front does not reach the bridge: HTTP status 502"),
+        (504, "web server in front does not reach the bridge: HTTP status 504"),
+    ],
+)
+def test_an_answer_that_is_not_the_bridges_says_whose(status: int, message: str) -> None:
     pair = Pair()
     pair.client.wake()
     sent(pair.client)
-    with pytest.raises(WireError, match="HTTP status 404"):
-        pair.client.receive(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    with pytest.raises(WireError, match=message):
+        pair.client.receive(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 def test_nothing_may_be_sent_after_the_end() -> None:

@@ -17,6 +17,9 @@ MAX_HEAD = 1 << 14
 #: Where a server between says whom it saw; each adds one (a custom; RFC 7239 has another).
 FORWARDED_FOR = b"x-forwarded-for"
 
+#: What a web server says when what is behind it does not answer (RFC 9110, section 15.6).
+_OF_GATEWAYS = (502, 503, 504)
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -34,6 +37,13 @@ def tokens(headers: Headers, name: bytes) -> list[bytes]:
 def has_token(headers: Headers, name: bytes, token: bytes) -> bool:
     """Whether a field that is a list has that lower-case member, in whatever case."""
     return token in (each.lower() for each in tokens(headers, name))
+
+
+def wrong_status(code: int) -> str:
+    """What it means that an answer to a client of ours has this status."""
+    if code in _OF_GATEWAYS:
+        return f"the web server in front does not reach the bridge: HTTP status {code}"
+    return f"the answer has HTTP status {code}: a site's, not the bridge's"
 
 
 def http_date(now: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import h11
 
-from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, has_token, tokens
+from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, has_token, tokens, wrong_status
 from obfsfte.covers.templates import Filled
 from obfsfte.errors import NotOurs, WireError
 
@@ -173,9 +173,7 @@ class ResponseReader(_Reader):
     def _check(self, head: h11.Response) -> None:
         headers = list(head.headers)
         if head.status_code != 200:
-            raise WireError(
-                f"the answer has HTTP status {head.status_code}: a site's, not the bridge's"
-            )
+            raise WireError(wrong_status(head.status_code))
         if tokens(headers, b"content-encoding"):
             raise WireError("the answer was compressed on its way, or is a site's")
         self.closes = head.http_version == b"1.0" or has_token(headers, b"connection", b"close")

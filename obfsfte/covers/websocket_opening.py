@@ -24,7 +24,15 @@ from collections.abc import Iterable
 import attrs
 import h11
 
-from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, Headers, has_token, tokens, values
+from obfsfte.covers.http_fields import (
+    MAX_HEAD,
+    NOT_HTTP,
+    Headers,
+    has_token,
+    tokens,
+    values,
+    wrong_status,
+)
 from obfsfte.errors import NotOurs, WireError
 
 KEY_SIZE = 16
@@ -141,9 +149,7 @@ class ResponseReader:
         except NOT_HTTP:
             raise WireError("the answer is not HTTP") from None
         if isinstance(event, h11.Response):
-            raise WireError(
-                f"the answer has HTTP status {event.status_code}: a site's, not the bridge's"
-            )
+            raise WireError(wrong_status(event.status_code))
         if not isinstance(event, h11.InformationalResponse):
             if self._length > MAX_HEAD:
                 raise WireError("the answer is too long")

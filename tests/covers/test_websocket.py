@@ -587,6 +587,7 @@ def test_hostile_bytes_raise_nothing_else(data: bytes, at: int, cuts: list[int])
     [
         (rb"101", b"404", "HTTP status 404"),
         (rb"101", b"200", "HTTP status 200"),
+        (rb"101", b"502", "web server in front does not reach the bridge: HTTP status 502"),
         (rb"101(.*)", rb"200\1\nContent-Length: " + b"9" * 5000, "not HTTP"),
         (rb"HTTP/1.1", b"SSH-2.0-", "not HTTP"),
         (rb"(?i)sec-websocket-accept: .", b"Sec-WebSocket-Accept: *", "does not open"),

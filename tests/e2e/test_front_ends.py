@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGHUP, SIGKILL
 
+import attrs
 import pytest
 
 from tests.e2e.certificates import Issued
 from tests.e2e.front import Site
-from tests.e2e.halves import LISTEN, Target, Tunnel, exchange, half, is_reset, receive
+from tests.e2e.halves import LISTEN, Half, Target, Tunnel, exchange, half, is_reset, receive
 from tests.e2e.process import Process
 from tests.e2e.sessions import server
 from tests.e2e.waiting import LOOPBACK, wait_for
@@ -22,11 +23,20 @@ pytestmark = pytest.mark.e2e
 COVERS = ["websocket", "http"]
 
 
+@attrs.frozen
+class Halves:
+    """The processes of a tunnel."""
+
+    client: Half
+    bridge: Half
+    front: Process
+
+
 @contextmanager
 def tunnel(
     directory: Path, cover: str, name: str, **options: bool
-) -> Iterator[tuple[Tunnel, Process]]:
-    """A tunnel through that web server, set up as the page has it, and the web server."""
+) -> Iterator[tuple[Tunnel, Halves]]:
+    """A tunnel through that web server, set up as the page has it."""
     (directory / "certificate").mkdir()
     chain = Issued(directory / "certificate", "localhost").chain
     site = Site(directory / "site", chain)
@@ -41,7 +51,7 @@ def tunnel(
         wait_for((state / "bridgeline.txt").exists, "bridge line")
         line = (state / "bridgeline.txt").read_text()
         with half("client", "--listen", LISTEN, "--bridge", line) as client:
-            yield Tunnel(client.port, target), front
+            yield Tunnel(client.port, target), Halves(client, bridge, front)
 
 
 def workers(front: Process) -> set[int]:
@@ -54,15 +64,15 @@ def workers(front: Process) -> set[int]:
 def test_a_reload_of_nginx_cuts_nobody_off(tmp_path: Path, cover: str) -> None:
     """While it is silent, while it carries, and behind a worker that is to go."""
     with (
-        tunnel(tmp_path, cover, "nginx", reloadable=True) as (way, front),
+        tunnel(tmp_path, cover, "nginx", reloadable=True) as (way, halves),
         way.open() as (one, other),
     ):
         for _ in range(3):
-            before = workers(front)
+            before = workers(halves.front)
             exchange(one, other, 1_000_000)
             one.sendall(bytes(3_000_000))
-            front.signal(SIGHUP)
-            wait_for(lambda before=before: workers(front) - before, "new workers")  # type: ignore[misc]
+            halves.front.signal(SIGHUP)
+            wait_for(lambda before=before: workers(halves.front) - before, "new workers")  # type: ignore[misc]
             assert len(receive(other, 3_000_000)) == 3_000_000
             other.sendall(bytes(3_000_000))
             assert len(receive(one, 3_000_000)) == 3_000_000
@@ -77,7 +87,7 @@ def test_the_application_is_told_when_the_web_server_dies(
     tmp_path: Path, cover: str, name: str, busy: bool
 ) -> None:
     """At once where bytes were on their way, else when the next request finds nobody."""
-    with tunnel(tmp_path, cover, name) as (way, front), way.open() as (one, other):
+    with tunnel(tmp_path, cover, name) as (way, halves), way.open() as (one, other):
         exchange(one, other, 100_000)
         if busy:
             other.setblocking(False)
@@ -86,5 +96,18 @@ def test_the_application_is_told_when_the_web_server_dies(
                     other.send(bytes(1 << 16))
                 except BlockingIOError:
                     break
-        front.signal(SIGKILL)
+        halves.front.signal(SIGKILL)
         assert is_reset(one)
+
+
+@pytest.mark.parametrize("cover", COVERS)
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "apache", "caddy"])
+def test_the_log_says_when_there_is_no_bridge_behind_the_web_server(
+    tmp_path: Path, cover: str, name: str
+) -> None:
+    with tunnel(tmp_path, cover, name) as (way, halves):
+        halves.bridge.signal(SIGKILL)
+        halves.bridge.wait()
+        with way.connect() as one:
+            assert is_reset(one)
+        halves.client.wait_for_output("web server in front does not reach the bridge")
