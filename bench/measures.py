@@ -101,7 +101,7 @@ def idle(bench: Bench, pair: Pair, count: int, seconds: float) -> Figures:
     bench.target.settle()
     before = _memory(pair.client), _memory(pair.server)
     held = bench.application.ask("hold", pair.entrance, count)
-    time.sleep(1)
+    time.sleep(min(1, seconds))
     memory = _memory(pair.client), _memory(pair.server)
     cpu_before = cpu_seconds(pair.client), cpu_seconds(pair.server)
     time.sleep(seconds)
