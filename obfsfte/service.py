@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
@@ -35,6 +35,7 @@ from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
+from obfsfte.transport.dial import tcp_endpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 from obfsfte.way import Way, way_to
@@ -240,9 +241,8 @@ def bridge_endpoint(
     in place of the system's. Raises ConfigError.
     """
     way = way_to(line.host, line.port, line.arguments)
-    endpoint = connect or HostnameEndpoint(
-        reactor, way.host.encode("idna").decode("ascii"), way.port
-    )
+    host = way.host.encode("idna").decode("ascii")
+    endpoint = connect or tcp_endpoint(reactor, host, way.port)
     return secured(endpoint, way, authorities)
 
 

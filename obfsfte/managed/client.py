@@ -12,16 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP4ServerEndpoint,
-    TCP6ClientEndpoint,
-)
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.logger import Logger
@@ -36,7 +30,7 @@ from obfsfte.pyptlib.client_config import ClientConfig
 from obfsfte.service import BACKLOG, TunnelService, make_context, secured
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import describe
+from obfsfte.transport.dial import describe, tcp_endpoint
 from obfsfte.transport.socks import SocksRequest
 from obfsfte.transport.socks_listener import SocksPhase, SocksServerProtocol
 from obfsfte.way import way_to
@@ -149,11 +143,7 @@ class _Dialler:
 
     def endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
         """The way to an address, or to a name, which is then looked up."""
-        try:
-            version = ip_address(host).version
-        except ValueError:
-            return HostnameEndpoint(self, host, port)
-        return (TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint)(self, host, port)
+        return tcp_endpoint(self, host, port)
 
     def connectTCP(
         self,

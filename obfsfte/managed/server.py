@@ -13,12 +13,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.endpoints import (
-    TCP4ClientEndpoint,
-    TCP4ServerEndpoint,
-    TCP6ClientEndpoint,
-    TCP6ServerEndpoint,
-)
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.interfaces import (
     IAddress,
     IStreamClientEndpoint,
@@ -37,6 +32,7 @@ from obfsfte.pyptlib.server_config import UNSPECIFIED_BIND_ADDRESS
 from obfsfte.service import BACKLOG, TunnelService, client_endpoint, make_context, make_site
 from obfsfte.state import StateDirectory
 from obfsfte.transport.context import Context
+from obfsfte.transport.dial import tcp_endpoint
 from obfsfte.transport.extorport import ExtORPortEndpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.side import Side
@@ -128,10 +124,10 @@ class ManagedServer(ManagedProxy):
             orport = config.getORPort()
             if orport is None:  # ServerConfig makes sure of it
                 raise RuntimeError("tor gave neither an ORPort nor an Extended ORPort")
-            return self._client_endpoint(*orport)
+            return tcp_endpoint(self._reactor, *orport)
         return ExtORPortEndpoint(
             self._reactor,
-            self._client_endpoint(*extended),
+            tcp_endpoint(self._reactor, *extended),
             str(config.getAuthCookieFile()),
             name,
             user_address,
@@ -140,10 +136,6 @@ class ManagedServer(ManagedProxy):
     def _server_endpoint(self, host: str, port: int) -> IStreamServerEndpoint:
         kind = TCP4ServerEndpoint if ip_address(host).version == 4 else TCP6ServerEndpoint
         return kind(self._reactor, port, BACKLOG, host)
-
-    def _client_endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
-        kind = TCP4ClientEndpoint if ip_address(host).version == 4 else TCP6ClientEndpoint
-        return kind(self._reactor, host, port)
 
 
 class _LateFactory(Factory):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import (
     ConnectError,
     ConnectionDone,
@@ -44,6 +46,18 @@ class _SideFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Side:
         return self._side
+
+
+def tcp_endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+    """The way to an IP address, or to a name in ASCII, which is then looked up.
+
+    HostnameEndpoint takes both, but asks a thread even for addresses, each time.
+    """
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return HostnameEndpoint(reactor, host, port)
+    return (TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint)(reactor, host, port)
 
 
 async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:

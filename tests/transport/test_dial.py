@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.dial import connect_side, describe
+from obfsfte.transport.dial import connect_side, describe, tcp_endpoint
 from obfsfte.transport.side import Side
 from tests.transport.fakes import FakeReactor
 
@@ -62,3 +62,16 @@ def test_an_attempt_that_is_cancelled_while_the_name_is_looked_up_is_told_as_tha
     attempt.addErrback(failures.append)
     attempt.cancel()
     assert [failure.type for failure in failures] == [CancelledError]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_dialled"),
+    [("192.0.2.1", True), ("2001:db8::1", True), ("bridge.example", False)],
+)
+def test_only_names_are_looked_up(host: str, is_dialled: bool) -> None:
+    reactor = FakeReactor()
+    reactor.nameResolver = SilentResolver()
+    context = Context(Deadlines(reactor), Connections(), Timeouts(connect=5.0))
+    attempt = connect_side(tcp_endpoint(reactor, host, 80), Side(), context)
+    Deferred.fromCoroutine(attempt).addErrback(lambda _failure: None)
+    assert [client[0] for client in reactor.tcpClients] == [host] * is_dialled
