@@ -115,9 +115,10 @@ def test_every_command_tells_the_version(name: str, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.startswith(f"obfsfte {__version__}")
 
 
-#: The command, but that a signal comes while its modules are loaded.
+#: The command as from a terminal, but that a signal comes while its modules are loaded.
 INTERRUPTED = """
 import importlib, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from obfsfte import cli
 importlib.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT)
 sys.argv = ["obfsfte", "covers", "list"]
