@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 from twisted.logger import Logger
 
-from obfsfte.bridge_line import BridgeLine
+from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine
 from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayCheck, ReplayFilter
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-#: Stands in a bridge line for what only the operator knows.
-UNKNOWN_HOST = "YOUR-PUBLIC-ADDRESS"
+#: Goes with `UNKNOWN_HOST`.
 UNKNOWN_PORT = 8080
 
 

@@ -20,6 +20,9 @@ from obfsfte.errors import ConfigError
 
 TRANSPORT = "fte"
 
+#: Stands in a bridge line for what only the operator knows.
+UNKNOWN_HOST = "YOUR-PUBLIC-ADDRESS"
+
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
 _FINGERPRINT = re.compile(r"\$?[0-9A-Fa-f]{40}")
 

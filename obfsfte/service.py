@@ -28,7 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from obfsfte.bridge_line import BridgeLine, parse_address
+from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine, parse_address
 from obfsfte.channel import Channel, Opening
 from obfsfte.errors import ConfigError
 from obfsfte.transport.client import Bridge, TunnelClientFactory
@@ -241,6 +241,10 @@ def bridge_endpoint(
     in place of the system's. Raises ConfigError.
     """
     way = way_to(line.host, line.port, line.arguments)
+    if connect is None and way.host == UNKNOWN_HOST:
+        raise ConfigError(
+            f"the bridge line still says {UNKNOWN_HOST}: write the server's address in its place"
+        )
     host = way.host.encode("idna").decode("ascii")
     endpoint = connect or tcp_endpoint(reactor, host, way.port)
     return secured(endpoint, way, authorities)

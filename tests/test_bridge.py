@@ -13,13 +13,12 @@ import pytest
 from twisted.logger import LogLevel, capturedLogs
 
 from obfsfte.bridge import (
-    UNKNOWN_HOST,
     SessionBridge,
     bridge_line,
     tor_fingerprint,
     unix_time,
 )
-from obfsfte.bridge_line import BridgeLine
+from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine
 from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.errors import ConfigError, NotOurs
 from obfsfte.session.keys import BridgeKeys

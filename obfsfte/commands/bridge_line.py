@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.python import usage
 
-from obfsfte.bridge import UNKNOWN_HOST, bridge_line, check_site
-from obfsfte.bridge_line import BridgeLine, parse_address
+from obfsfte.bridge import bridge_line, check_site
+from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine, parse_address
 from obfsfte.commands import options as shared
 from obfsfte.commands import site
 from obfsfte.covers.catalogue import DEFAULT_COVER
