@@ -22,7 +22,7 @@ lint: $(READY)
 inspect: $(READY)
 	$(BIN)/python -m tests.inspection $(if $(TOR),--tor)
 
-# Beside obfs4proxy, fteproxy and haproxy, as ratios in one run: ten minutes, or two with QUICK=1.
+# Beside obfs4proxy, fteproxy and haproxy, as ratios in one run: a quarter of an hour, or a few minutes with QUICK=1.
 bench: $(READY)
 	$(BIN)/python bench/compare.py $(if $(QUICK),--quick)
 	$(BIN)/python bench/startup.py $(if $(QUICK),5)
