@@ -66,18 +66,15 @@ def log_to_tor(
 ) -> None:
     """Send log lines to tor, and to a file as well if `path` is given.
 
-    Where that cannot be opened, a line says so: no transport is worse off without it.
+    Where that cannot be written, a line says so: no transport is worse off without it.
     """
     observers: list[ILogObserver] = [TorLogObserver(plugin)]
-    fault: OSError | None = None
-    if path is not None:
-        try:
-            observers.append(FileLogObserver(_open_private(path), _as_text))
-        except OSError as error:
-            fault = error
-    _begin(observers)
-    if fault is not None:
-        log.warn("cannot log to {path}: {reason}", path=path, reason=fault.strerror)
+    if path is None:
+        _begin(observers)
+        return
+    file = LogFile(path)
+    _begin([*observers, file])
+    file.write("")  # it is there from now on, or tor is told why not
 
 
 def also_log_to_tor(plugin: ClientTransportPlugin | ServerTransportPlugin) -> None:
@@ -85,13 +82,56 @@ def also_log_to_tor(plugin: ClientTransportPlugin | ServerTransportPlugin) -> No
     globalLogPublisher.addObserver(FilteringLogObserver(TorLogObserver(plugin), [_worth_saying]))
 
 
-def _open_private(path: Path) -> IO[str]:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A pipe that nobody reads is not waited for.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o600)
-    # What an environment holds need not be text; a log line says it all the same.
-    return os.fdopen(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+@implementer(ILogObserver)
+class LogFile:
+    """A log that only this user may read, opened anew when somebody has moved or removed it.
+
+    So logrotate needs to tell nobody. What cannot be written is lost, and the others who
+    listen to the log are told once, until it can be written again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._is_faulty = False
+
+    def __call__(self, event: LogEvent) -> None:
+        text = _as_text(event)
+        if text is not None:
+            self.write(text)
+
+    def write(self, text: str) -> None:
+        # What an environment holds need not be text; a log line says it all the same.
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            if not self._is_current():
+                self._open()
+            os.write(self._fd, data)
+        except OSError as error:
+            if not self._is_faulty:
+                self._is_faulty = True
+                log.warn("cannot log to {path}: {reason}", path=self._path, reason=error.strerror)
+        else:
+            self._is_faulty = False
+
+    def close(self) -> None:
+        """Give it back to the system; the next line would open it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _is_current(self) -> bool:
+        try:
+            return self._fd >= 0 and os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> None:
+        self.close()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A pipe that nobody reads is not waited for.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        self._fd = os.open(self._path, flags, 0o600)
 
 
 @implementer(ILogObserver)

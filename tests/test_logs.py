@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -41,11 +41,13 @@ class Logging:
 
 @pytest.fixture
 def logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logging]:
-    open_private = logs._open_private
+    make_file = logs.LogFile
     with ExitStack() as files:  # a process keeps its log open until it ends
-        monkeypatch.setattr(
-            logs, "_open_private", lambda path: files.enter_context(open_private(path))
-        )
+
+        def closed_in_the_end(path: Path) -> logs.LogFile:
+            return files.enter_context(closing(make_file(path)))
+
+        monkeypatch.setattr(logs, "LogFile", closed_in_the_end)
         yield Logging(monkeypatch)
 
 
@@ -116,6 +118,49 @@ def test_the_file_is_appended_to(logging: Logging, tmp_path: Path) -> None:
     logging.ours.info("now")
     assert path.read_text().startswith("from the last start\n")
     assert path.read_text().endswith("now\n")
+
+
+@pytest.mark.parametrize("is_made_anew", [True, False])
+def test_a_file_that_was_moved_is_opened_anew(
+    logging: Logging, tmp_path: Path, is_made_anew: bool
+) -> None:
+    path, moved = tmp_path / "fte" / "log", tmp_path / "fte" / "log.1"
+    logs.log_to_tor(logging.plugin, path)
+    logging.ours.info("before")
+    path.rename(moved)
+    if is_made_anew:  # as logrotate's "create" does
+        path.touch(0o640)
+    logging.ours.info("after")
+    logging.ours.info("later")
+    assert [line[-6:] for line in moved.read_text().splitlines()] == ["before"]
+    assert [line[-6:] for line in path.read_text().splitlines()] == [" after", " later"]
+    assert path.stat().st_mode & 0o777 == (0o640 if is_made_anew else 0o600)
+    assert len(logging.said()) == 3
+
+
+def test_a_directory_that_was_removed_is_made_anew(logging: Logging, tmp_path: Path) -> None:
+    path = tmp_path / "fte" / "log"
+    logs.log_to_tor(logging.plugin, path)
+    path.unlink()
+    path.parent.rmdir()
+    logging.ours.info("after")
+    assert path.read_text().endswith("after\n")
+
+
+def test_a_file_that_cannot_be_written_any_more_is_told_once(
+    logging: Logging, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    logs.log_to_tor(logging.plugin, path)
+    path.unlink()
+    path.symlink_to("/dev/full")
+    logging.ours.info("one")
+    logging.ours.info("two")
+    path.unlink()
+    logging.ours.info("three")
+    said = [re.sub(r'.*MESSAGE="(.*)"', r"\1", line) for line in logging.said()]
+    assert said == ["one", f"cannot log to {path}: No space left on device", "two", "three"]
+    assert path.read_text().endswith("three\n")
 
 
 @pytest.mark.parametrize("text", ["Ωμέγα", "\udcff", "\0"])
