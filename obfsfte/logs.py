@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,8 +53,32 @@ def _begin(observers: list[ILogObserver]) -> None:
 
 
 def _as_text(event: LogEvent) -> str | None:
-    # Where a transport runs into a bug, Twisted says whose it is: the peer's address.
-    return formatEventAsClassicLogText({**event, "log_system": None})
+    """An event as lines of a log, without what Twisted would say of the peer in it.
+
+    That is in the name of the system that ran into a bug, and it may be in an exception's own
+    words. So of a bug there is where it happened, and what kind it is.
+    """
+    failure = event.get("log_failure")
+    if not isinstance(failure, Failure):
+        return formatEventAsClassicLogText({**event, "log_system": None})
+    lines = traceback.format_tb(failure.getTracebackObject())
+    shown = {**event, "log_system": None, "log_format": "{said}:\n{trace}{kind}"}
+    del shown["log_failure"]
+    return formatEventAsClassicLogText(
+        {**shown, "said": formatEvent(event), "trace": "".join(lines), "kind": _kind(failure)}
+    )
+
+
+def _kind(failure: Failure) -> str:
+    return "unknown" if failure.type is None else failure.type.__name__
+
+
+def _place(failure: Failure) -> str:
+    """Where it was raised, if that is known."""
+    frames = traceback.extract_tb(failure.getTracebackObject())
+    if not frames:
+        return ""
+    return f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}"
 
 
 def log_to(stream: IO[Any]) -> None:
@@ -136,7 +161,7 @@ class LogFile:
 
 @implementer(ILogObserver)
 class TorLogObserver:
-    """Passes events on to tor, one line each: of a failure its kind, not its traceback."""
+    """Passes events on to tor, one line each: of a bug its kind and its place, no traceback."""
 
     def __init__(self, plugin: ClientTransportPlugin | ServerTransportPlugin) -> None:
         self._plugin = plugin
@@ -144,8 +169,8 @@ class TorLogObserver:
     def __call__(self, event: LogEvent) -> None:
         message = formatEvent(event)
         failure = event.get("log_failure")
-        if isinstance(failure, Failure) and failure.type is not None:
-            message = f"{message} ({failure.type.__name__})"
+        if isinstance(failure, Failure):
+            message = f"{message} ({_kind(failure)}{_place(failure)})"
         severity = _SEVERITIES[event.get("log_level", LogLevel.info)]
         # When tor is gone, so are we in a moment.
         with contextlib.suppress(BrokenPipeError):

@@ -87,10 +87,41 @@ def test_tor_gets_one_line_and_of_a_failure_its_kind(logging: Logging, tmp_path:
         raise RuntimeError("192.0.2.1 said\nno")
     except RuntimeError:
         logging.ours.failure("launching\nfailed", Failure())
-    assert logging.said() == [
-        r'LOG SEVERITY=error MESSAGE="launching\nfailed (RuntimeError)"',
-    ]
-    assert "Traceback" in log_file.read_text()
+    (line,) = logging.said()
+    assert re.fullmatch(
+        r'LOG SEVERITY=error MESSAGE="launching\\nfailed '
+        r'\(RuntimeError in test_logs\.py, line \d+\)"',
+        line,
+    )
+
+
+def test_of_a_bug_the_log_has_the_place_and_not_the_words(logging: Logging) -> None:
+    stream = io.StringIO()
+    logs.log_to(stream)
+
+    def raise_it() -> None:
+        words = f"{192}.0.2.1 said no"
+        raise RuntimeError(words)
+
+    try:
+        raise_it()
+    except RuntimeError:
+        logging.ours.failure("launching failed", Failure())
+    first, *middle, last = stream.getvalue().splitlines()
+    assert first.endswith("[obfsfte.managed#critical] launching failed:")
+    assert "in raise_it" in middle[-2]
+    assert "raise RuntimeError(words)" in middle[-1]
+    assert last == "\tRuntimeError"
+    assert "192.0.2.1" not in stream.getvalue()
+
+
+def test_a_failure_that_nobody_raised(logging: Logging) -> None:
+    stream = io.StringIO()
+    logs.log_to_tor(logging.plugin)
+    logs.globalLogPublisher.addObserver(logs.FileLogObserver(stream, logs._as_text))
+    logging.ours.failure("no", Failure(KeyError("192.0.2.1")))
+    assert logging.said() == ['LOG SEVERITY=error MESSAGE="no (KeyError)"']
+    assert stream.getvalue().endswith("no:\n\tKeyError\n")
 
 
 def test_warnings_of_python_are_log_lines(logging: Logging) -> None:

@@ -18,7 +18,6 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import ClientFactory, Factory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
@@ -30,15 +29,13 @@ from obfsfte.pyptlib.client_config import ClientConfig
 from obfsfte.service import BACKLOG, TunnelService, make_context, secured
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import describe, tcp_endpoint
+from obfsfte.transport.dial import tcp_endpoint, warn_unreached
 from obfsfte.transport.socks import SocksRequest
 from obfsfte.transport.socks_listener import SocksPhase, SocksServerProtocol
 from obfsfte.way import way_to
 
 if TYPE_CHECKING:
     from obfsfte.covers.catalogue import Catalogue
-
-log = Logger()
 
 #: Loopback, for tor alone.
 _SOCKS_HOST = "127.0.0.1"
@@ -93,7 +90,7 @@ class ManagedClient(ManagedProxy):
 
     def _not_established(self, failure: Failure, phase: SocksPhase) -> None:
         if failure.check(CancelledError) is None:
-            log.warn("no connection to the bridge: {reason}", reason=describe(failure))
+            warn_unreached("bridge", failure)
         phase.fail(failure)
 
     def _wire(self, arguments: Mapping[str, str]) -> Callable[[], Channel]:

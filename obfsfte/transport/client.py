@@ -13,21 +13,18 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel
 from obfsfte.transport.client_wire import ClientWire
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import Handshake, connect_side, describe
+from obfsfte.transport.dial import Handshake, connect_side, warn_unreached
 from obfsfte.transport.relay import Relay
 from obfsfte.transport.side import Side
 from obfsfte.transport.turn_relay import TurnRelay
 
 if TYPE_CHECKING:
     from obfsfte.turn_channel import TurnChannel
-
-log = Logger()
 
 
 @attrs.frozen
@@ -56,7 +53,7 @@ class ClientConnection:
         `before_relay` is called once the bridge answers, before anything is written to
         the application; it returns application bytes that were read already. Unless the
         application `half_closes`, its end of stream means that it has left. Fails with
-        what `describe` can put in words; the plain side is then untouched, for the caller
+        what `warn_unreached` can put in words; the plain side is then untouched, for the caller
         to answer on.
         """
         self._plain.handler = self
@@ -127,6 +124,6 @@ class _Accepted(Side):
 
     def _give_up(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            log.warn("no connection to the bridge: {reason}", reason=describe(failure))
+            warn_unreached("bridge", failure)
         if not self.is_lost:
             self.abort()

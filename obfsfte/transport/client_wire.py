@@ -19,18 +19,15 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import connect_side, describe
+from obfsfte.transport.dial import connect_side, warn_unreached
 from obfsfte.transport.side import Side
 from obfsfte.transport.turn_wire import TurnWire
 
 if TYPE_CHECKING:
     from obfsfte.turn_channel import TurnChannel
-
-log = Logger()
 
 
 class ClientWire(TurnWire):
@@ -76,7 +73,7 @@ class ClientWire(TurnWire):
 
     def _unreachable(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            log.warn("no connection to the bridge again: {reason}", reason=describe(failure))
+            warn_unreached("bridge again", failure)
             self.end(ConnectionLost())
 
     def _drop(self) -> None:

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import (
     ConnectError,
+    ConnectionClosed,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -63,7 +64,7 @@ def tcp_endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
 async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
     connecting: Deferred[Any] = endpoint.connect(_SideFactory(side))
-    connecting.addCallback(lambda _protocol: _secured(side))
+    connecting.addCallbacks(lambda _protocol: _secured(side), _misnamed)
     is_late = is_cancelled = False
 
     def cancel(_attempt: object) -> None:
@@ -95,6 +96,12 @@ async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Con
         raise
     finally:
         deadline.cancel()
+
+
+def _misnamed(failure: Failure) -> NoReturn:
+    """HostnameEndpoint has no exception of its own for it."""
+    failure.trap(ValueError)
+    raise UnusableConnection("its name cannot be one of a host") from None
 
 
 def _secured(side: Side) -> Deferred[None] | None:
@@ -204,10 +211,21 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused"),
     (NoRouteError, "no route to it"),
     (DNSLookupError, "its name cannot be resolved"),
-    (ValueError, "its name cannot be one of a host"),
     (TCPTimedOutError, "timed out"),
     (ConnectTimeoutError, "timed out"),
 )
+
+
+#: What networks and peers do to us. All else is a bug, of ours or of an endpoint's plugin.
+_EXPECTED = (UnusableConnection, ConnectError, ConnectionClosed, ConnectTimeoutError, OSError)
+
+
+def warn_unreached(name: str, failure: Failure) -> None:
+    """Say in the log why there is no connection to what has that name; of a bug, where it happened."""
+    if failure.check(*_EXPECTED) is None:
+        log.failure("no connection to the {name}", failure=failure, name=name)
+    else:
+        log.warn("no connection to the {name}: {reason}", name=name, reason=describe(failure))
 
 
 def describe(failure: Failure) -> str:

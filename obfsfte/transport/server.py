@@ -13,14 +13,13 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.channel import Channel, Opening
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadline
-from obfsfte.transport.dial import connect_side, describe
+from obfsfte.transport.dial import connect_side, warn_unreached
 from obfsfte.transport.fallback import FallbackVisit, was_reset
 from obfsfte.transport.gate import Gate, Swallow
 from obfsfte.transport.proxy_protocol import ProxyHeaderPhase
@@ -34,8 +33,6 @@ if TYPE_CHECKING:  # tor waits for no wire
     from obfsfte.covers.http_messages import RequestFollower
     from obfsfte.transport.server_session import Sessions
     from obfsfte.turn_server import TurnServer
-
-log = Logger()
 
 
 @attrs.frozen
@@ -193,7 +190,7 @@ class ServerConnection:
         """As if there were none: to be cut at once would show that the gate has decided."""
         is_down = failure.check(CancelledError) is None and not was_reset(failure)
         if is_down and not self._wire.is_lost:
-            self._warn(failure, "fallback")
+            warn_unreached("fallback", failure)
             self._fallback.take_unheard()
             self._swallow()
             self._wire.release()
@@ -222,12 +219,9 @@ class ServerConnection:
     def _unreachable(self, failure: Failure, name: str) -> None:
         self._discard()
         if failure.check(CancelledError) is None:
-            self._warn(failure, name)
+            warn_unreached(name, failure)
         if not self._wire.is_lost:
             self._wire.abort()
-
-    def _warn(self, failure: Failure, name: str) -> None:
-        log.warn("no connection to the {name}: {reason}", name=name, reason=describe(failure))
 
     def _left(self) -> None:
         self._end_idleness()

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import connect_side, describe
+from obfsfte.transport.dial import connect_side, warn_unreached
 from obfsfte.transport.side import Side
 from obfsfte.transport.turn_relay import TurnRelay
 from obfsfte.transport.turn_wire import TurnWire
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
     #: The sessions of one service, by their channels.
     Sessions = MutableMapping[TurnServer, "ServerSession"]
-
-log = Logger()
 
 
 class Carrier(Protocol):
@@ -84,7 +81,7 @@ class ServerSession(TurnWire):
     def _unreachable(self, failure: Failure) -> None:
         self._context.connections.discard(self)
         if failure.check(CancelledError) is None:
-            log.warn("no connection to the target: {reason}", reason=describe(failure))
+            warn_unreached("target", failure)
         self.abortConnection()
 
     def abort(self) -> None:

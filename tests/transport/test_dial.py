@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.dial import connect_side, describe, tcp_endpoint
+from obfsfte.transport.dial import connect_side, describe, tcp_endpoint, warn_unreached
 from obfsfte.transport.side import Side
 from tests.transport.fakes import FakeReactor
 
@@ -75,3 +78,49 @@ def test_only_names_are_looked_up(host: str, is_dialled: bool) -> None:
     attempt = connect_side(tcp_endpoint(reactor, host, 80), Side(), context)
     Deferred.fromCoroutine(attempt).addErrback(lambda _failure: None)
     assert [client[0] for client in reactor.tcpClients] == [host] * is_dialled
+
+
+def attempt_at(endpoint: IStreamClientEndpoint) -> Failure:
+    """How it fails."""
+    context = Context(Deadlines(FakeReactor()), Connections(), Timeouts(connect=5.0))
+    failures: list[Failure] = []
+    Deferred.fromCoroutine(connect_side(endpoint, Side(), context)).addErrback(failures.append)
+    (failure,) = failures
+    return failure
+
+
+def test_what_cannot_be_a_name_is_told() -> None:
+    failure = attempt_at(HostnameEndpoint(FakeReactor(), "bridge..example", 80))
+    assert describe(failure) == "its name cannot be one of a host"
+
+
+@implementer(IStreamClientEndpoint)
+class Broken:
+    """An endpoint that a bug is in."""
+
+    def connect(self, _factory: object) -> Deferred[object]:
+        return fail(TypeError("192.0.2.1 is unhashable"))
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (ConnectionRefusedError(), LogLevel.warn, "no connection to the target: connection ref"),
+        (OSError(24, "192.0.2.1"), LogLevel.warn, "no connection to the target: connecting failed"),
+        (ConnectionLost(), LogLevel.warn, "no connection to the target: connecting failed"),
+        (TypeError("192.0.2.1"), LogLevel.critical, "no connection to the target"),
+        (ValueError("192.0.2.1"), LogLevel.critical, "no connection to the target"),
+    ],
+)
+def test_only_a_bug_leaves_a_traceback(error: Exception, level: object, text: str) -> None:
+    with capturedLogs() as events:
+        warn_unreached("target", Failure(error))
+    (event,) = events
+    assert event["log_level"] is level
+    assert formatEvent(event).startswith(text)
+    assert "192.0.2.1" not in formatEvent(event)
+    assert ("log_failure" in event) is (level is LogLevel.critical)
+
+
+def test_a_bug_of_an_endpoint_is_one() -> None:
+    assert attempt_at(Broken()).type is TypeError
