@@ -61,12 +61,16 @@ def _as_text(event: LogEvent) -> str | None:
     failure = event.get("log_failure")
     if not isinstance(failure, Failure):
         return formatEventAsClassicLogText({**event, "log_system": None})
-    lines = traceback.format_tb(failure.getTracebackObject())
+    lines = traceback.format_list(_frames(failure))
     shown = {**event, "log_system": None, "log_format": "{said}:\n{trace}{kind}"}
     del shown["log_failure"]
     return formatEventAsClassicLogText(
         {**shown, "said": formatEvent(event), "trace": "".join(lines), "kind": _kind(failure)}
     )
+
+
+def _frames(failure: Any) -> traceback.StackSummary:
+    return traceback.extract_tb(failure.getTracebackObject())
 
 
 def _kind(failure: Failure) -> str:
@@ -75,7 +79,7 @@ def _kind(failure: Failure) -> str:
 
 def _place(failure: Failure) -> str:
     """Where it was raised, if that is known."""
-    frames = traceback.extract_tb(failure.getTracebackObject())
+    frames = _frames(failure)
     if not frames:
         return ""
     return f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}"

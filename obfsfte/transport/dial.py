@@ -221,7 +221,7 @@ _EXPECTED = (UnusableConnection, ConnectError, ConnectionClosed, ConnectTimeoutE
 
 
 def warn_unreached(name: str, failure: Failure) -> None:
-    """Say in the log why there is no connection to what has that name; of a bug, where it happened."""
+    """Say in the log why there is no connection to what has that name; of a bug, where it is."""
     if failure.check(*_EXPECTED) is None:
         log.failure("no connection to the {name}", failure=failure, name=name)
     else:
