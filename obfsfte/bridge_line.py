@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import attrs
 
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain, quoted
 
 TRANSPORT = "fte"
 
@@ -64,7 +64,7 @@ class BridgeLine:
                     "fingerprint has 40 hexadecimal digits and comes before the arguments"
                 )
             if key in arguments:
-                raise ConfigError(f"the bridge line says {key}= twice")
+                raise ConfigError(f"the bridge line says {plain(key)}= twice")
             arguments[key] = value
         return cls(host, port, fingerprint, MappingProxyType(arguments))
 
@@ -86,8 +86,10 @@ def parse_address(text: str) -> tuple[str, int]:
         host = str(IPv6Address(match["v6"])) if match["v6"] else match["host"]
         host.encode("idna")  # what DNS cannot carry, such as an empty label
     except ValueError:
-        raise ConfigError(f"{text!r} is no address: write HOST:PORT, or [IPV6]:PORT") from None
+        raise ConfigError(
+            f"{quoted(text)} is no address: write HOST:PORT, or [IPV6]:PORT"
+        ) from None
     port = int(match["port"])
     if not 0 < port < 65536:
-        raise ConfigError(f"{text!r} has no usable port: it must be from 1 to 65535")
+        raise ConfigError(f"{quoted(text)} has no usable port: it must be from 1 to 65535")
     return host, port

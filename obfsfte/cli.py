@@ -89,7 +89,9 @@ def _dispatch(arguments: list[str]) -> int:
         print(version_text())
         return 0
     if name not in COMMANDS:
-        return _complain(f"there is no command {name!r}; obfsfte --help lists them", 2)
+        from obfsfte.errors import quoted
+
+        return _complain(f"there is no command {quoted(name)}; obfsfte --help lists them", 2)
     return _run(name, arguments[1:])
 
 

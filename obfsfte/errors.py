@@ -6,7 +6,12 @@ connection that raised it is over, nobody is told why, the process goes on.
 its message is one line that says what was wrong, where, and what to do.
 `UnusableConnection` is about a peer that was reached and is not what it should be: its
 message is for the log.
+
+`plain` and `quoted` are for what such a message repeats of a person's words: keys get pasted
+into wrong places.
 """
+
+import re
 
 
 class WireError(Exception):
@@ -31,3 +36,17 @@ class UnusableConnection(Exception):
 
 class ConfigError(ValueError):
     """Something a person wrote cannot be used. The message is for that person."""
+
+
+# Of base64url or hexadecimal, shorter than any key, and longer than what has a name here.
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{40}")
+
+
+def plain(text: str) -> str:
+    """What was written, unless it may hold a key."""
+    return f"({len(text)} characters)" if _LIKE_A_KEY.search(text) else text
+
+
+def quoted(text: str) -> str:
+    """As `plain`, in quotation marks."""
+    return repr(text) if plain(text) is text else plain(text)

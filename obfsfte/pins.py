@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 from obfsfte.way import PIN_PREFIX, format_pin, parse_pin
 
 
@@ -25,6 +25,6 @@ def read_pin(text: str) -> str:
     try:
         return format_pin(public_key_digest(load_pem_x509_certificate(Path(text).read_bytes())))
     except OSError as error:
-        raise ConfigError(f"cannot read the certificate {text}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the certificate {plain(text)}: {error.strerror}") from None
     except ValueError:
         raise ConfigError(f"{text} has no certificate in PEM") from None

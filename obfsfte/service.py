@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 
 from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine, parse_address
 from obfsfte.channel import Channel, Opening
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain, quoted
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
@@ -183,13 +183,13 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     if text.startswith("haproxy:"):
         # It believes whoever connects, and does not know half-closed connections.
         raise ConfigError(
-            f"cannot listen on {text!r}: leave haproxy: out; obfsfte server reads such headers "
-            "itself, with --proxy-protocol"
+            f"cannot listen on {quoted(text)}: leave haproxy: out; obfsfte server reads such "
+            "headers itself, with --proxy-protocol"
         )
     try:
         endpoint = serverFromString(reactor, text)
     except Exception as error:  # parsers of endpoint plugins raise what they like
-        raise ConfigError(f"cannot listen on {text!r}: {_endpoint_fault(error)}") from None
+        raise ConfigError(f"cannot listen on {quoted(text)}: {_endpoint_fault(error)}") from None
     if _LISTENS_ON_TCP.match(text) and ":backlog=" not in text:
         with contextlib.suppress(TypeError):  # said by its position
             endpoint = serverFromString(reactor, f"{text}:backlog={BACKLOG}")
@@ -204,13 +204,15 @@ def client_endpoint(reactor: Any, text: str) -> IStreamClientEndpoint:
             parse_address(f"{named['host']}:{named['port']}")
         return endpoint
     except Exception as error:
-        raise ConfigError(f"cannot connect to {text!r}: {_endpoint_fault(error)}") from None
+        raise ConfigError(f"cannot connect to {quoted(text)}: {_endpoint_fault(error)}") from None
 
 
 def _endpoint_fault(error: Exception) -> str:
-    if isinstance(error, (TypeError, LookupError, RuntimeError)) or "int()" in str(error):
+    reason = " ".join(str(error).split())
+    is_vague = isinstance(error, (TypeError, LookupError, RuntimeError)) or "int()" in reason
+    if is_vague or plain(reason) != reason:
         return "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080"
-    return " ".join(str(error).split())
+    return reason
 
 
 def client_service(

@@ -34,7 +34,7 @@ from obfsfte.classic import (
     find_release,
 )
 from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
@@ -62,8 +62,8 @@ def client_wire(
     for name in arguments:
         if name not in _CLASSIC_ARGUMENTS:
             raise ConfigError(
-                f"bridge argument {name}= needs cert=; without that the wire is classic, and "
-                f"knows {', '.join(f'{known}=' for known in _CLASSIC_ARGUMENTS)}"
+                f"bridge argument {plain(name)}= needs cert=; without that the wire is classic, "
+                f"and knows {', '.join(f'{known}=' for known in _CLASSIC_ARGUMENTS)}"
             )
     key = ClassicKey.from_hex(arguments["key"]) if "key" in arguments else DEFAULT_KEY
     release = find_release(arguments.get("release", DEFAULT_RELEASE.name))

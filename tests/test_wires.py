@@ -134,6 +134,16 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "no such release": ({"release": "19700101"}, "unknown format release"),
     "format of another release": ({"release": "20131224", "format": "words"}, "unknown format"),
     "cover without cert": ({"cover": "words"}, "cover= needs cert="),
+    "cert as cover": ({"cert": CERT, "cover": CERT}, "no cover is named (86 characters)"),
+    "cert as scheme": ({"cert": CERT, "scheme": CERT}, "scheme=(86 characters): must be"),
+    "cert as a name": ({"cert": CERT, CERT: "="}, "(86 characters)=: the cover"),
+    "cert as a name, for stream": (
+        {"cert": CERT, "cover": "words", CERT: "="},
+        "(86 characters)=:",
+    ),
+    "cert as a name, alone": ({CERT: "="}, "bridge argument (86 characters)= needs cert="),
+    "key as format": ({"format": HEX_KEY}, "unknown format (64 characters)"),
+    "key as release": ({"release": HEX_KEY}, "unknown format release (64 characters)"),
     "unknown without cert": ({"key": SECRET, "psk": SECRET}, "psk= needs cert="),
 }
 

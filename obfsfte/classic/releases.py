@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import attrs
 
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, quoted
 from obfsfte.regular import Language
 
 _REQUEST = "-request"
@@ -75,7 +75,7 @@ class Release:
             return known[name]
         except KeyError:
             raise ConfigError(
-                f"unknown format {name!r} in release {self.name}: choose one of "
+                f"unknown format {quoted(name)} in release {self.name}: choose one of "
                 + ", ".join(sorted(known))
             ) from None
 
@@ -176,5 +176,5 @@ def find_release(name: str) -> Release:
         return RELEASES[name]
     except KeyError:
         raise ConfigError(
-            f"unknown format release {name!r}: choose one of " + ", ".join(RELEASES)
+            f"unknown format release {quoted(name)}: choose one of " + ", ".join(RELEASES)
         ) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from obfsfte.classic import DEFAULT_KEY, ClassicKey
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 
 log = Logger()
 
@@ -21,7 +21,7 @@ def read_key_file(path: str) -> ClassicKey:
             text = stream.read(1024).decode("ascii", "replace")
             mode = os.fstat(stream.fileno()).st_mode
     except OSError as error:
-        raise ConfigError(f"cannot read the key file {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the key file {plain(path)}: {error.strerror}") from None
     try:
         key = ClassicKey.from_hex(text)
     except ConfigError as error:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from twisted.python import usage
 
 from obfsfte._version import __version__
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, quoted
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Options(usage.Options):
 
     def parseArgs(self, *arguments: str) -> None:
         if arguments:
-            raise usage.UsageError(f"does not take {arguments[0]!r}")
+            raise usage.UsageError(f"does not take {quoted(arguments[0])}")
 
 
 def seconds(text: str) -> float:
@@ -46,7 +46,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise ConfigError(f"{text!r} is no number of seconds above 0")
+        raise ConfigError(f"{quoted(text)} is no number of seconds above 0")
     return value
 
 

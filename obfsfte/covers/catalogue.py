@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from obfsfte.covers.cover import Definition
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, quoted
 
 if TYPE_CHECKING:
     from obfsfte.covers.table import Table
@@ -79,7 +79,9 @@ class Catalogue:
     def check(self, name: str) -> None:
         """Raise ConfigError, with all names, if there is no definition of that name."""
         if name not in self._loaded and name not in self._built_in:
-            raise ConfigError(f"no cover is named {name!r}; there are: {', '.join(self.names)}")
+            raise ConfigError(
+                f"no cover is named {quoted(name)}; there are: {', '.join(self.names)}"
+            )
 
     def get(self, name: str) -> Definition:
         """The definition of that name. Raises ConfigError as `check` does."""

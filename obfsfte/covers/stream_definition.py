@@ -28,7 +28,7 @@ from obfsfte.covers.embedding import Embedding, size_for
 from obfsfte.covers.exemption import exemption
 from obfsfte.covers.stream import Languages, StreamGreeting, StreamOpening
 from obfsfte.covers.table import Table
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
 from obfsfte.session.records import OVERHEAD
@@ -133,7 +133,9 @@ class StreamDefinition:
 
     def _refuse(self, parameters: Mapping[str, str]) -> None:
         for key in parameters:
-            raise ConfigError(f"{key}=: the cover {self.name} takes no parameters; remove it")
+            raise ConfigError(
+                f"{plain(key)}=: the cover {self.name} takes no parameters; remove it"
+            )
 
 
 def _load_direction(table: Table) -> Direction:

@@ -25,7 +25,7 @@ from itertools import product
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
 from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Field, Follower, Place, Template
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
 
@@ -61,10 +61,10 @@ def check_parameters(cover: str, parameters: Mapping[str, str]) -> None:
     for key, value in parameters.items():
         if key not in PARAMETERS:
             known = ", ".join(f"{each}=" for each in PARAMETERS)
-            raise ConfigError(f"{key}=: the cover {cover} does not know it, only {known}")
+            raise ConfigError(f"{plain(key)}=: the cover {cover} does not know it, only {known}")
         pattern, meaning = PARAMETERS[key]
         if not pattern.fullmatch(value):
-            raise ConfigError(f"{key}={value}: must be {meaning}")
+            raise ConfigError(f"{key}={plain(value)}: must be {meaning}")
 
 
 def load_carriers(table: Table) -> dict[str, Carrier]:

@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from obfsfte._version import __version__
 from obfsfte.bridge import SessionBridge
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, plain
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.own_covers import catalogue
 from obfsfte.pyptlib.server import ServerTransportPlugin
@@ -99,7 +99,7 @@ class ManagedServer(ManagedProxy):
         for key in options:
             if key not in _OPTIONS:
                 known = ", ".join(f"{known}=" for known in _OPTIONS)
-                raise ConfigError(f"unknown option {key}=: choose from {known}")
+                raise ConfigError(f"unknown option {plain(key)}=: choose from {known}")
         covers = [cover for cover in options.get("cover", "").split(",") if cover]
         classic = []
         if _yes(options, "classic"):

@@ -19,7 +19,7 @@ import attrs
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from obfsfte.errors import ConfigError
+from obfsfte.errors import ConfigError, quoted
 from obfsfte.transport.proxy_protocol import tcp_address
 
 #: Where a proxy does not say it. Tor's USERADDR wants one, and other transports say this.
@@ -56,7 +56,7 @@ class TrustedProxies:
                 networks.append(ip_network(word))
             except ValueError:
                 raise ConfigError(
-                    f"trusted-proxies: {word!r} is neither an address nor a network such as "
+                    f"trusted-proxies: {quoted(word)} is neither an address nor a network such as "
                     "127.0.0.1 or 192.0.2.0/24"
                 ) from None
         return cls(tuple(networks), _UNIX in words, send_headers)

@@ -132,6 +132,38 @@ def test_a_string_that_is_no_place_to_listen_on(
     assert reason in complaint
 
 
+KEY = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [KEY],
+        ["client", "--bridge", "fte 192.0.2.1:1", KEY],
+        ["client", "--bridge", f"fte {KEY}:1"],
+        ["client", "--bridge", f"fte {KEY}"],
+        ["client", "--bridge", f"fte 192.0.2.1:1 {KEY}=1 {KEY}=1"],
+        ["client", "--classic", "--connect", "tcp:192.0.2.1:1", "--key-file", KEY],
+        ["client", "--classic", "--connect", KEY],
+        ["client", "--bridge", f"fte 192.0.2.1:1 key={KEY}", "--listen", KEY],
+        ["client", "--bridge", f"fte 192.0.2.1:1 key={KEY}", "--idle-timeout", KEY],
+        ["server", "--classic", "--fallback", f"key={KEY}"],
+        ["server", "--classic", "--trusted-proxies", KEY, "--proxy-protocol"],
+        ["bridge-line", "--state", "keys", "--url", "wss://h/", "--pin", KEY],
+        ["covers", "show", KEY],
+        ["encode", "--format", KEY],
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_shown(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", lambda *_args, **_kwargs: None)
+    assert main(arguments) > 0
+    complaint = one_complaint(capsys.readouterr().err)
+    assert "characters" in complaint
+    assert KEY not in complaint
+
+
 def test_proxies_that_cannot_be_trusted(key_file: Path, fault: Fault) -> None:
     options = ("--proxy-protocol", "--trusted-proxies", "me")
     complaint = fault("server", "--classic", "--key-file", key_file, *options)
