@@ -124,9 +124,7 @@ class ClientHandshake:
         self._now = now
         self._nonce = random(NONCE_SIZE)
         self._derived = _Derived(cert.secret, self._nonce)
-        self._noise = noise.Initiator(
-            cert.public_key, cert.secret, prologue + self._nonce, random(noise.KEY_SIZE)
-        )
+        self._noise = noise.Initiator(cert.shared, prologue + self._nonce, random(noise.KEY_SIZE))
 
     @property
     def cover_keys(self) -> CoverKeys:
@@ -172,7 +170,7 @@ class ServerHandshake:
         nonce = hello[:NONCE_SIZE]
         derived = _Derived(self._keys.secret, nonce)
         responder = noise.Responder(
-            self._keys.static, self._keys.cert.public_key, self._keys.secret, self._prologue + nonce
+            self._keys.cert.shared, self._prologue + nonce, self._keys.static
         )
         try:
             payload = responder.read_message(derived.mask(_Label.CLIENT_MASK, hello[NONCE_SIZE:]))

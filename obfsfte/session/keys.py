@@ -19,7 +19,7 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from obfsfte.errors import ConfigError
-from obfsfte.session.noise import KEY_SIZE, public_bytes
+from obfsfte.session.noise import KEY_SIZE, PreShared, public_bytes
 
 #: Gives that many bytes which nobody can guess: `secrets.token_bytes`, but for tests.
 RandomBytes = Callable[[int], bytes]
@@ -55,6 +55,12 @@ class Cert:
 
     public_key: bytes = attrs.field(validator=_check_size, repr=bytes.hex)
     secret: bytes = attrs.field(validator=_check_size, repr=False)
+    #: Both, ready for use in handshakes.
+    shared: PreShared = attrs.field(init=False, eq=False, repr=False)
+
+    @shared.default
+    def _prepare(self) -> PreShared:
+        return PreShared.of(self.public_key, self.secret)
 
     def encode(self) -> str:
         """The value of `cert=`."""

@@ -22,6 +22,7 @@ import hashlib
 import hmac
 from typing import Literal
 
+import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -46,9 +47,9 @@ def public_bytes(private_key: X25519PrivateKey) -> bytes:
     return private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def _dh(private_key: X25519PrivateKey, public_key: bytes) -> bytes:
+def _dh(private_key: X25519PrivateKey, public_key: X25519PublicKey) -> bytes:
     try:
-        return private_key.exchange(X25519PublicKey.from_public_bytes(public_key))
+        return private_key.exchange(public_key)
     except ValueError:  # the output is all zero: a point of small order
         raise AuthenticationFailed("the peer's key gives no shared secret") from None
 
@@ -101,31 +102,51 @@ class CipherState:
         self._aead = AESGCM(key[:KEY_SIZE])
 
 
+@attrs.frozen(repr=False, eq=False)
+class PreShared:
+    """What both sides have before a handshake, made ready for all of them, once.
+
+    The first token, `psk`, is mixed into a chaining key that is still the protocol's name, so what
+    becomes of it is the same in each handshake. It is as secret as the psk.
+    """
+
+    #: The responder's static key, `s`, as bytes and as a key.
+    static_bytes: bytes
+    static: X25519PublicKey
+    #: MixKeyAndHash of the psk gives these, and a key that the next token replaces.
+    chaining_key: bytes
+    extra_hash: bytes
+
+    @classmethod
+    def of(cls, static: bytes, psk: bytes) -> PreShared:
+        """Make them of the responder's static key and the psk."""
+        chaining_key, extra_hash = _hkdf(PROTOCOL_NAME, psk)
+        return cls(static, X25519PublicKey.from_public_bytes(static), chaining_key, extra_hash)
+
+
 class SymmetricState:
-    """The transcript hash `h` and the chain of secrets `ck` (section 5.2)."""
+    """The transcript hash `h` and the chain of secrets `ck` (section 5.2), after `psk`."""
 
     __slots__ = ("_cipher", "_ck", "_h")
 
-    def __init__(self) -> None:
+    def __init__(self, prologue: bytes, shared: PreShared) -> None:
+        self._ck = shared.chaining_key
         # The name is as long as the hash, so it is its own first value.
-        self._h = self._ck = PROTOCOL_NAME
+        self._h = PROTOCOL_NAME
+        for data in (prologue, shared.static_bytes, shared.extra_hash):
+            self.mix_hash(data)
         self._cipher: CipherState
 
     def mix_key(self, input_key_material: bytes) -> None:
-        self._ck, key = _hkdf(self._ck, input_key_material, 2)
+        self._ck, key = _hkdf(self._ck, input_key_material)
         self._cipher = CipherState(key)
 
     def mix_replaced_key(self, input_key_material: bytes) -> None:
         """As `mix_key`, where the next token replaces the key before anything is sealed."""
-        [self._ck] = _hkdf(self._ck, input_key_material, 1)
+        self._ck = _hkdf_first(self._ck, input_key_material)
 
     def mix_hash(self, data: bytes) -> None:
         self._h = hashlib.sha256(self._h + data).digest()
-
-    def mix_replaced_key_and_hash(self, input_key_material: bytes) -> None:
-        """MixKeyAndHash, where the next token replaces the key, the third output."""
-        self._ck, extra_hash = _hkdf(self._ck, input_key_material, 2)
-        self.mix_hash(extra_hash)
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         ciphertext = self._cipher.encrypt_with_ad(self._h, plaintext)
@@ -139,27 +160,28 @@ class SymmetricState:
 
     def split(self) -> tuple[CipherState, CipherState]:
         """The keys of the transport: initiator to responder, responder to initiator."""
-        upward, downward = _hkdf(self._ck, b"", 2)
+        upward, downward = _hkdf(self._ck, b"")
         return CipherState(upward), CipherState(downward)
 
 
-def _hkdf(chaining_key: bytes, input_key_material: bytes, outputs: int) -> list[bytes]:
-    """HKDF of RFC 5869 with `chaining_key` as salt and no info (section 4.3)."""
+def _hkdf(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
+    """HKDF of RFC 5869 with `chaining_key` as salt and no info: two outputs (section 4.3)."""
     temp_key = hmac.digest(chaining_key, input_key_material, "sha256")
-    blocks = [b""]
-    for i in range(1, outputs + 1):
-        blocks.append(hmac.digest(temp_key, blocks[-1] + bytes([i]), "sha256"))
-    return blocks[1:]
+    first = hmac.digest(temp_key, b"\x01", "sha256")
+    return first, hmac.digest(temp_key, first + b"\x02", "sha256")
+
+
+def _hkdf_first(chaining_key: bytes, input_key_material: bytes) -> bytes:
+    """The first output of `_hkdf` alone."""
+    temp_key = hmac.digest(chaining_key, input_key_material, "sha256")
+    return hmac.digest(temp_key, b"\x01", "sha256")
 
 
 class _Handshake:
     """What both sides do alike; each method of the subclasses is called once, in order."""
 
-    def __init__(self, prologue: bytes, responder_static: bytes, psk: bytes) -> None:
-        self._state = SymmetricState()
-        self._state.mix_hash(prologue)
-        self._state.mix_hash(responder_static)
-        self._state.mix_replaced_key_and_hash(psk)  # the first token of the first message
+    def __init__(self, shared: PreShared, prologue: bytes) -> None:
+        self._state = SymmetricState(prologue, shared)
 
     def _mix_ephemeral(self, public_key: bytes) -> None:
         self._state.mix_hash(public_key)
@@ -179,11 +201,9 @@ class _Handshake:
 class Initiator(_Handshake):
     """The client. `ephemeral` is 32 random bytes that nothing else uses."""
 
-    def __init__(
-        self, responder_static: bytes, psk: bytes, prologue: bytes, ephemeral: bytes
-    ) -> None:
-        super().__init__(prologue, responder_static, psk)
-        self._responder_static = responder_static
+    def __init__(self, shared: PreShared, prologue: bytes, ephemeral: bytes) -> None:
+        super().__init__(shared, prologue)
+        self._responder_static = shared.static
         self._ephemeral = X25519PrivateKey.from_private_bytes(ephemeral)
 
     def write_message(self, payload: bytes) -> bytes:
@@ -198,7 +218,7 @@ class Initiator(_Handshake):
         """The payload of the second message, or AuthenticationFailed."""
         public_key, sealed = self._parse(message)
         self._mix_ephemeral(public_key)
-        self._state.mix_key(_dh(self._ephemeral, public_key))
+        self._state.mix_key(_dh(self._ephemeral, X25519PublicKey.from_public_bytes(public_key)))
         return self._state.decrypt_and_hash(sealed)
 
     def split(self) -> tuple[CipherState, CipherState]:
@@ -208,19 +228,18 @@ class Initiator(_Handshake):
 
 
 class Responder(_Handshake):
-    """The server. `static` is its private key, `static_public` the public key of that."""
+    """The server. `static` is the private key of the static one that is `shared`."""
 
-    def __init__(
-        self, static: X25519PrivateKey, static_public: bytes, psk: bytes, prologue: bytes
-    ) -> None:
-        super().__init__(prologue, static_public, psk)
+    def __init__(self, shared: PreShared, prologue: bytes, static: X25519PrivateKey) -> None:
+        super().__init__(shared, prologue)
         self._static = static
-        self._initiator_ephemeral: bytes
+        self._initiator_ephemeral: X25519PublicKey
 
     def read_message(self, message: bytes) -> bytes:
         """The payload of the first message, or AuthenticationFailed."""
-        self._initiator_ephemeral, sealed = self._parse(message)
-        self._mix_ephemeral(self._initiator_ephemeral)
+        public_key, sealed = self._parse(message)
+        self._initiator_ephemeral = X25519PublicKey.from_public_bytes(public_key)
+        self._mix_ephemeral(public_key)
         self._state.mix_key(_dh(self._static, self._initiator_ephemeral))
         return self._state.decrypt_and_hash(sealed)
 

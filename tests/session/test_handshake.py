@@ -60,6 +60,26 @@ def test_both_sides_agree(hello_size, answer_size, payload):
         assert other.opener.open(record) == (RecordType.DATA, payload)
 
 
+def test_handshakes_of_one_bridge_do_not_meet():
+    """They share what is prepared of its keys, go on in turns, and one of them fails."""
+    numbers = range(4)
+    clients = [make_client(seed) for seed in numbers]
+    server = make_server()
+    hellos = [client.hello(MIN_HELLO) for client in clients]
+    with pytest.raises(NotOurs):
+        server.receive(flip(hellos[2], 300), NOW)
+    accepted = {number: server.receive(hellos[number], NOW) for number in reversed(numbers)}
+    answers, server_sessions = zip(*(accepted[n].answer(MIN_HELLO) for n in numbers), strict=True)
+    sessions = [clients[number].receive(answers[number]) for number in numbers]
+    records = [session.sealer.seal(RecordType.DATA, b"up", 50) for session in sessions]
+    assert len({*records}) == len(numbers)
+    for session, record in zip(server_sessions, records, strict=True):
+        assert session.opener.open(record) == (RecordType.DATA, b"up")
+    # The first one says what it would say alone.
+    assert make_client(0).hello(MIN_HELLO) == hellos[0]
+    assert make_server().receive(hellos[0], NOW).answer(MIN_HELLO)[0] == answers[0]
+
+
 @pytest.mark.parametrize("size", [0, MIN_HELLO - 1, MAX_HELLO + 1])
 def test_sizes_that_hold_no_hello(size):
     with pytest.raises(ValueError, match=f"not {size}"):

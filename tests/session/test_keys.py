@@ -1,6 +1,7 @@
 import base64
 from random import Random
 
+import attrs
 import pytest
 
 from obfsfte.errors import ConfigError
@@ -110,6 +111,17 @@ def test_reprs_hide_what_is_secret():
             assert repr(secret) not in shown
             assert secret.hex() not in shown
             assert base64.urlsafe_b64encode(secret).decode()[:40] not in shown
+
+
+def test_what_is_prepared_for_handshakes_is_hidden_and_does_not_change():
+    shared = KEYS.cert.shared
+    for shown in (repr(shared), repr(KEYS.cert), repr(KEYS)):
+        for secret in (shared.chaining_key, shared.extra_hash):
+            assert repr(secret) not in shown
+            assert secret.hex() not in shown
+    for name in attrs.fields_dict(type(shared)):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(shared, name, b"")
 
 
 def test_keys_have_32_bytes():

@@ -18,10 +18,10 @@ PROLOGUE = b"prologue"
 def make_pair(seed=0):
     random = Random(seed)
     static = X25519PrivateKey.from_private_bytes(random.randbytes(32))
-    public = noise.public_bytes(static)
+    shared = noise.PreShared.of(noise.public_bytes(static), PSK)
     return (
-        noise.Initiator(public, PSK, PROLOGUE, random.randbytes(32)),
-        noise.Responder(static, public, PSK, PROLOGUE),
+        noise.Initiator(shared, PROLOGUE, random.randbytes(32)),
+        noise.Responder(shared, PROLOGUE, static),
     )
 
 
@@ -37,11 +37,12 @@ def test_interoperates_with_noiseprotocol(ours):
     theirs.set_prologue(PROLOGUE)
     theirs.set_psks(psk=PSK)
     static = X25519PrivateKey.from_private_bytes(b"s" * 32)
+    shared = noise.PreShared.of(noise.public_bytes(static), PSK)
     if ours == "initiator":
         theirs.set_as_responder()
         theirs.set_keypair_from_private_bytes(noiseprotocol.Keypair.STATIC, b"s" * 32)
         theirs.start_handshake()
-        initiator = noise.Initiator(noise.public_bytes(static), PSK, PROLOGUE, b"e" * 32)
+        initiator = noise.Initiator(shared, PROLOGUE, b"e" * 32)
         assert theirs.read_message(initiator.write_message(b"one")) == b"one"
         assert initiator.read_message(bytes(theirs.write_message(b"two"))) == b"two"
         sending, receiving = initiator.split()
@@ -51,7 +52,7 @@ def test_interoperates_with_noiseprotocol(ours):
             noiseprotocol.Keypair.REMOTE_STATIC, noise.public_bytes(static)
         )
         theirs.start_handshake()
-        responder = noise.Responder(static, noise.public_bytes(static), PSK, PROLOGUE)
+        responder = noise.Responder(shared, PROLOGUE, static)
         assert responder.read_message(bytes(theirs.write_message(b"one"))) == b"one"
         assert theirs.read_message(responder.write_message(b"two", b"e" * 32)) == b"two"
         sending, receiving = responder.split()
@@ -69,10 +70,15 @@ def test_prologue_psk_and_static_key_must_agree():
     static = X25519PrivateKey.from_private_bytes(b"s" * 32)
     public = noise.public_bytes(static)
     other = noise.public_bytes(X25519PrivateKey.from_private_bytes(b"t" * 32))
-    for arguments in [(other, PSK, PROLOGUE), (public, b"p" * 32, PROLOGUE), (public, PSK, b"")]:
-        message = noise.Initiator(*arguments, b"e" * 32).write_message(b"")
+    shared = noise.PreShared.of(public, PSK)
+    for theirs, prologue in [
+        (noise.PreShared.of(other, PSK), PROLOGUE),
+        (noise.PreShared.of(public, b"p" * 32), PROLOGUE),
+        (shared, b""),
+    ]:
+        message = noise.Initiator(theirs, prologue, b"e" * 32).write_message(b"")
         with pytest.raises(AuthenticationFailed):
-            noise.Responder(static, public, PSK, PROLOGUE).read_message(message)
+            noise.Responder(shared, PROLOGUE, static).read_message(message)
 
 
 def test_every_bit_of_both_messages_is_authenticated():
@@ -119,21 +125,21 @@ def test_the_longest_message():
 @pytest.mark.parametrize("point", SMALL_ORDER, ids=bytes.hex)
 def test_all_zero_shared_secrets_are_refused(point):
     static = X25519PrivateKey.from_private_bytes(b"s" * 32)
-    public = noise.public_bytes(static)
+    shared = noise.PreShared.of(noise.public_bytes(static), PSK)
     # As whoever knows the psk would send it: sealed with the all-zero secret itself.
-    state = noise._Handshake(PROLOGUE, public, PSK)
+    state = noise._Handshake(shared, PROLOGUE)
     state._mix_ephemeral(point)
     state._state.mix_key(bytes(32))
     message = point + state._state.encrypt_and_hash(b"")
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
-        noise.Responder(static, public, PSK, PROLOGUE).read_message(message)
+        noise.Responder(shared, PROLOGUE, static).read_message(message)
 
-    initiator = noise.Initiator(public, PSK, PROLOGUE, b"e" * 32)
+    initiator = noise.Initiator(shared, PROLOGUE, b"e" * 32)
     initiator.write_message(b"")
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
         initiator.read_message(point + bytes(16))
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
-        noise.Initiator(point, PSK, PROLOGUE, b"e" * 32).write_message(b"")
+        noise.Initiator(noise.PreShared.of(point, PSK), PROLOGUE, b"e" * 32).write_message(b"")
 
 
 def test_rekey_is_the_specification_s():

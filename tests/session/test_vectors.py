@@ -37,8 +37,9 @@ def test_noise(vector):
     (psk,) = map(bytes.fromhex, vector["init_psks"])
     private_key = X25519PrivateKey.from_private_bytes(static)
     assert noise.public_bytes(private_key) == remote_static
-    initiator = noise.Initiator(remote_static, psk, prologue, initiator_ephemeral)
-    responder = noise.Responder(private_key, remote_static, psk, prologue)
+    shared = noise.PreShared.of(remote_static, psk)
+    initiator = noise.Initiator(shared, prologue, initiator_ephemeral)
+    responder = noise.Responder(shared, prologue, private_key)
 
     assert initiator.write_message(messages[0][0]) == messages[0][1]
     assert responder.read_message(messages[0][1]) == messages[0][0]
