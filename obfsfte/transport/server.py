@@ -105,6 +105,9 @@ class ServerConnection:
         if from_wire is None:
             return
         self._hold()
+        # Not when the target is reached: meanwhile the client verifies it, and its application
+        # hears of it.
+        self._wire.write_all(channel.data_to_send())
         endpoint = self._target_for(channel)
         self._dialling = Deferred.fromCoroutine(self._reach(endpoint, channel, from_wire))
         self._dialling.addErrback(self._unreachable, "target")

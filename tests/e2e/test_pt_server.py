@@ -154,9 +154,9 @@ def test_tor_learns_who_comes_and_how(bridge: Bridge, cookie_file: Path, source:
         commands = log_in(tor, cookie_in(cookie_file))
         host, port = visitor.socket.getsockname()
         assert commands == {1: f"{host}:{port}".encode(), 2: b"fte", 0: b""}
-        assert is_silent(visitor.socket)  # it is told of success when tor agrees
+        visitor.say(b"hello")  # which waits, for tor to agree
+        assert is_silent(tor)
         tor.sendall(OKAY + b"welcome")
-        visitor.say(b"hello")
         assert receive(tor, 5) == b"hello"
         assert visitor.hear(7) == b"welcome"
 

@@ -10,11 +10,12 @@ from twisted.internet.error import ConnectError, ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
+from obfsfte.channel import Channel, Opening
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.server import Site, TunnelServerFactory
-from obfsfte.transport.side import Side
+from obfsfte.transport.side import HELD_BYTES, Side
 
 from .fakes import FakeEndpoint, FakeTransport, connected, lose
 from .test_gate import WordOpening
@@ -23,7 +24,12 @@ from .test_gate import WordOpening
 class Server:
     """One connection to a server half."""
 
-    def __init__(self, fallback: bool = False, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        fallback: bool = False,
+        patience: float = 60.0,
+        opening: Callable[[bytes], Opening] = WordOpening,
+    ) -> None:
         self.clock = Clock()
         self.target = FakeEndpoint()
         self.fallback = FakeEndpoint() if fallback else None
@@ -32,7 +38,7 @@ class Server:
         )
         self.asked_for: list[object] = []
         site = Site(
-            openings=lambda: [WordOpening(b"sesame")],
+            openings=lambda: [opening(b"sesame")],
             target=self._target,
             fallback=self.fallback,
             patience=lambda: patience,
@@ -57,6 +63,37 @@ def test_a_client_reaches_the_target_with_what_he_said() -> None:
     assert target.value() == b"onetwothree"
     target_side.dataReceived(b"answer")
     assert server.wire.value() == b"+answer\n"
+
+
+class AnsweredOpening(WordOpening):
+    """One whose channel has an answer ready."""
+
+    def feed(self, data: bytes) -> Channel | None:
+        channel = super().feed(data)
+        if channel is not None:
+            channel.send(b"welcome")
+        return channel
+
+
+def test_a_client_is_answered_before_the_target_is_reached() -> None:
+    server = Server(opening=AnsweredOpening)
+    server.wire_side.dataReceived(b"sesame\n")
+    assert server.wire.value() == b"+welcome\n"
+    server.wire_side.dataReceived(b"+early\n")
+    _, target = server.target.accept()
+    assert target.value() == b"early"
+    assert server.wire.value() == b"+welcome\n"
+
+
+def test_little_is_kept_of_what_a_client_says_before_the_target_is_reached() -> None:
+    server = Server(opening=AnsweredOpening)
+    said = bytes(HELD_BYTES)
+    server.wire_side.dataReceived(b"sesame\n")
+    server.wire_side.dataReceived(b"+" + said + b"\n")
+    assert server.wire.producerState == "paused"
+    _, target = server.target.accept()
+    assert target.value() == said
+    assert server.wire.producerState == "producing"
 
 
 def test_forged_bytes_behind_a_good_opening_are_cut() -> None:
