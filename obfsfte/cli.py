@@ -7,6 +7,7 @@ the command line was wrong, 1 when doing what it says was not possible.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # be lost in a module that is being loaded. Where it was ignored, it stays so.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stderr is None:  # closed by our parent; print would take standard output in its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as we run
     try:
         try:
             return _dispatch(list(arguments))

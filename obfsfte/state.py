@@ -90,7 +90,14 @@ class StateDirectory:
     def keys(self) -> BridgeKeys:
         """The bridge's keys, which must be there."""
         with self._explained():
-            return self._read_keys()
+            try:
+                return self._read_keys()
+            except FileNotFoundError:
+                directory = shlex.quote(str(self.path))
+                raise ConfigError(
+                    f"{directory}: there are no bridge keys here; start the server once, or run: "
+                    f"obfsfte keygen --state {directory}"
+                ) from None
 
     def has_keys(self) -> bool:
         """Whether there are keys, readable or not."""
@@ -169,11 +176,6 @@ class StateDirectory:
         directory = shlex.quote(str(self.path))
         try:
             yield
-        except FileNotFoundError:
-            raise ConfigError(
-                f"{directory}: there are no bridge keys here; start the server once, or run: "
-                f"obfsfte keygen --state {directory}"
-            ) from None
         except (FileExistsError, NotADirectoryError):
             raise ConfigError(f"{directory}: this is not a directory") from None
         except PermissionError:

@@ -131,6 +131,15 @@ def test_a_directory_that_others_can_change_is_refused(state, bits):
     assert list(state.path.iterdir()) == []
 
 
+def test_where_no_file_can_be_made_nobody_is_told_to_make_one(state, tmp_path):
+    """A directory that is there and takes no file, such as /proc."""
+    state.path.mkdir()
+    (state.path / "lock").symlink_to(tmp_path / "nowhere" / "lock")
+    with pytest.raises(ConfigError) as caught:
+        state.keys_or_new()
+    assert one_line(caught) == f"'{state.path}': cannot be used: No such file or directory"
+
+
 def test_a_path_that_is_no_directory(tmp_path):
     file = tmp_path / "file"
     file.write_text("")

@@ -43,7 +43,7 @@ _BLOCK = bytes(1 << 17)
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class CapacityOptions(shared.Options):
+class CapacityOptions(shared.SubOptions):
     synopsis = "Usage: obfsfte bench capacity [--cover NAME] [--quick]"
     longdesc = (
         "Measures, in less than a minute, what a server half costs on this machine, and says how "

@@ -27,12 +27,12 @@ def _only(arguments: Sequence[str], what: str) -> str:
     return arguments[0]
 
 
-class ListOptions(shared.Options):
+class ListOptions(shared.SubOptions):
     synopsis = "Usage: obfsfte covers list"
     longdesc = "Lists the built-in covers."
 
 
-class _SampleOptions(usage.Options):
+class _SampleOptions(shared.SubOptions):
     optParameters = [
         ["samples", "n", 1, "Messages to show each way.", shared.coerced(_count)],
     ]

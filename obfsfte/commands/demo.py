@@ -262,6 +262,7 @@ def run(options: Options) -> int:
     from twisted.internet import reactor
 
     status = 1
+    fault: OSError | None = None
 
     async def demonstrate() -> None:
         nonlocal status
@@ -271,17 +272,25 @@ def run(options: Options) -> int:
             status = 0 if all(equal) else 1
 
     def complain(failure: Failure) -> None:
-        if failure.check(CancelledError) is None:
+        nonlocal fault
+        if isinstance(failure.value, OSError):  # nobody reads what we print
+            fault = failure.value
+        elif failure.check(CancelledError) is None:
             print(f"obfsfte: demo: {failure.getErrorMessage()}", file=sys.stderr)
 
     def finish(_result: None) -> None:
         with contextlib.suppress(ReactorNotRunning):  # a signal has stopped it already
             reactor.stop()
 
-    running = Deferred.fromCoroutine(demonstrate())
-    reactor.addSystemEventTrigger("before", "shutdown", running.cancel)
-    running.addErrback(complain)
-    running.addCallback(finish)
+    def start() -> None:
+        running = Deferred.fromCoroutine(demonstrate())
+        reactor.addSystemEventTrigger("before", "shutdown", running.cancel)
+        running.addErrback(complain)
+        running.addCallback(finish)
+
+    reactor.callWhenRunning(start)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the reactor replaces
     reactor.run()
+    if fault is not None:
+        raise fault
     return status

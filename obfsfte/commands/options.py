@@ -39,6 +39,15 @@ class Options(usage.Options):
             raise usage.UsageError(f"does not take {quoted(arguments[0])}")
 
 
+class SubOptions(Options):
+    """Options of a command's own command. Twisted would put the parent's synopsis before theirs."""
+
+    synopsis: str
+
+    def getSynopsis(self) -> str:
+        return self.synopsis
+
+
 def seconds(text: str) -> float:
     """A time limit: a positive number of seconds. Raises ConfigError."""
     try:

@@ -36,9 +36,13 @@ def claim_stdout() -> IO[bytes]:
 
     Returns a stream to the real one; file descriptor 1 becomes standard error, so that
     nothing that a library prints, or has printed into a buffer, is taken for the protocol.
+    Raises ConfigError.
     """
-    protocol = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    try:
+        protocol = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+    except OSError:
+        raise ConfigError("standard output is closed: tor runs this command") from None
     return protocol
 
 

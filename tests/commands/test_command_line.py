@@ -14,6 +14,7 @@ from obfsfte.cli import COMMANDS, main
 from obfsfte.state import StateDirectory
 from tests.commands.shell import one_complaint
 
+COMMAND = [sys.executable, "-m", "obfsfte"]
 KEY = "0" * 64
 
 FAULTS = {
@@ -100,6 +101,39 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert end.value.code == 0
     assert said.out.startswith(f"Usage: obfsfte {name}")
     assert said.err == ""
+
+
+@pytest.mark.parametrize("line", ["covers list", "covers show", "covers check", "bench capacity"])
+def test_every_command_of_a_command_explains_itself(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*line.split(), "--help"])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(f"Usage: obfsfte {line}")
+    assert first.count("Usage: ") == 1
+    with pytest.raises(SystemExit):
+        main([*line.split(), "--version"])
+    assert capsys.readouterr().out.startswith(f"obfsfte {__version__}")
+
+
+@pytest.mark.parametrize("line", ["nonsense", "pt", "keygen --state {} --force"])
+def test_complaints_are_lost_and_no_output_where_standard_error_is_closed(
+    line: str, tmp_path: Path
+) -> None:
+    main(["keygen", "--state", str(tmp_path / "keys")])
+    arguments = line.format(tmp_path / "keys").split()
+    command = ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=30)
+    assert b"obfsfte: " not in done.stdout
+
+
+def test_tors_command_without_standard_output() -> None:
+    command = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "pt"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=30)
+    assert one_complaint(done.stderr.decode()) == (
+        "pt: standard output is closed: tor runs this command"
+    )
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -31,6 +33,19 @@ def test_the_demo_moves_data_and_shows_it() -> None:
     halves = [int(port) for port in re.findall(r"half: 127.0.0.1:(\d+)", said)]
     assert len(halves) == 4
     assert not any(map(listens, halves))
+
+
+@pytest.mark.parametrize(
+    ("reader", "complaint"),
+    [("/dev/full", b"obfsfte: No space left on device\n"), ("a pipe that nobody reads", b"")],
+)
+def test_a_demo_that_cannot_be_shown_ends(reader: str, complaint: bytes) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open("/dev/full", "wb") as full, open(writing, "wb") as unread:
+        output = full if reader == "/dev/full" else unread
+        done = subprocess.run([COMMAND, "demo"], stdout=output, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (1, complaint)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
