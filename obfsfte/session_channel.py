@@ -13,11 +13,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from os import urandom
 from random import Random
 from typing import cast
 
 import attrs
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from obfsfte.alarm import Alarm
 from obfsfte.channel import Channel
@@ -25,13 +25,14 @@ from obfsfte.covers.cover import AnyCover, Cover, Definition, Hello
 from obfsfte.errors import NotOurs, Truncated
 from obfsfte.session.handshake import (
     MIN_HELLO,
+    NONCE_SIZE,
     AcceptedHello,
     ClientHandshake,
     ServerHandshake,
     Session,
     session_prologue,
 )
-from obfsfte.session.keys import BridgeKeys, Cert, RandomBytes
+from obfsfte.session.keys import BridgeKeys, Cert, NewKey, new_key
 from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
 from obfsfte.session.replay import ReplayCheck
 
@@ -73,11 +74,12 @@ class Greeted:
 
 
 def greet(
-    choice: CoverChoice, cert: Cert, now: int, random: Random, random_bytes: RandomBytes
+    choice: CoverChoice, cert: Cert, now: int, random: Random, make_key: NewKey
 ) -> tuple[Greeted, AnyCover]:
     """A client's hello, and its cover, which has it to send."""
     greeting = choice.definition.client(choice.parameters_at(cert), random)
-    handshake = ClientHandshake(cert, choice.prologue, now, random_bytes)
+    nonce = random.randbytes(NONCE_SIZE)
+    handshake = ClientHandshake(cert, choice.prologue, now, nonce, make_key())
     hello = handshake.hello(greeting.record_size(MIN_HELLO))
     keys = handshake.cover_keys
     cover = greeting.begin(hello, keys.upstream, keys.downstream)
@@ -185,9 +187,9 @@ class SessionClient(SessionChannel):
         cert: Cert,
         now: int,
         random: Random,
-        random_bytes: RandomBytes = urandom,
+        make_key: NewKey = new_key,
     ) -> None:
-        self._greeted, cover = greet(choice, cert, now, random, random_bytes)
+        self._greeted, cover = greet(choice, cert, now, random, make_key)
         super().__init__(cast(Cover, cover))
         self.clock_difference = None
 
@@ -200,28 +202,31 @@ class SessionClient(SessionChannel):
         return super()._open(records)
 
 
+@attrs.frozen
+class Accepted:
+    """A hello that verified, in its cover, and a key for the answer."""
+
+    hello: AcceptedHello
+    cover: AnyCover
+    forwarded_for: Sequence[bytes]
+    _ephemeral: X25519PrivateKey
+
+    def answer(self) -> tuple[bytes, Session]:
+        """The bridge's hello, of the size that the cover likes, and what follows it; once."""
+        return self.hello.answer(self.cover.record_size(MIN_HELLO), self._ephemeral)
+
+
 class SessionServer(SessionChannel):
     """The server's end. Its hello is in `data_to_send` from the beginning."""
 
     __slots__ = ("forwarded_for",)
 
-    def __init__(
-        self, accepted: AcceptedHello, cover: Cover, forwarded_for: Sequence[bytes]
-    ) -> None:
-        super().__init__(cover)
-        self.forwarded_for = forwarded_for
-        hello, session = accepted.answer(cover.record_size(MIN_HELLO))
-        self._outgoing += cover.wrap(hello)
+    def __init__(self, accepted: Accepted) -> None:
+        super().__init__(cast(Cover, accepted.cover))
+        self.forwarded_for = accepted.forwarded_for
+        hello, session = accepted.answer()
+        self._outgoing += self._cover.wrap(hello)
         self._establish(session)
-
-
-@attrs.frozen
-class Accepted:
-    """A hello that verified, in its cover."""
-
-    hello: AcceptedHello
-    cover: AnyCover
-    forwarded_for: Sequence[bytes]
 
 
 class SessionOpening:
@@ -237,10 +242,11 @@ class SessionOpening:
         seen: ReplayCheck,
         now: Callable[[], int],
         random: Random,
-        random_bytes: RandomBytes = urandom,
+        make_key: NewKey = new_key,
     ) -> None:
         self._opening = choice.definition.opening(choice.parameters_at(keys.cert), random)
-        self._handshake = ServerHandshake(keys, choice.prologue, seen, random_bytes)
+        self._handshake = ServerHandshake(keys, choice.prologue, seen)
+        self._make_key = make_key
         self._now = now
 
     def feed(self, data: bytes) -> Channel | None:
@@ -248,7 +254,7 @@ class SessionOpening:
         accepted = self._verify(self._opening.feed(data))
         if accepted is None:
             return None
-        return SessionServer(accepted.hello, cast(Cover, accepted.cover), accepted.forwarded_for)
+        return SessionServer(accepted)
 
     def _verify(self, hellos: Iterable[Hello]) -> Accepted | None:
         """The first of the hellos that verifies, and its cover.
@@ -263,7 +269,7 @@ class SessionOpening:
                 continue
             keys = accepted.cover_keys
             cover = hello.accept(keys.upstream, keys.downstream, now)
-            return Accepted(accepted, cover, hello.forwarded_for)
+            return Accepted(accepted, cover, hello.forwarded_for, self._make_key())
         if not self._opening.possible:
             raise NotOurs("no hello of this bridge in this cover")
         return None

@@ -17,7 +17,6 @@ The network's connections may come and go between messages.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import urandom
 from random import Random
 from typing import cast
 
@@ -27,7 +26,7 @@ from obfsfte.covers.cover import TurnCover
 from obfsfte.covers.turns import ClientTurns, Turns
 from obfsfte.errors import Truncated
 from obfsfte.session.handshake import Session
-from obfsfte.session.keys import Cert, RandomBytes
+from obfsfte.session.keys import Cert, NewKey, new_key
 from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
 from obfsfte.session_channel import CoverChoice, greet
 
@@ -235,9 +234,9 @@ class TurnClient(TurnChannel):
         cert: Cert,
         now: int,
         random: Random,
-        random_bytes: RandomBytes = urandom,
+        make_key: NewKey = new_key,
     ) -> None:
-        self._greeted, cover = greet(choice, cert, now, random, random_bytes)
+        self._greeted, cover = greet(choice, cert, now, random, make_key)
         super().__init__(cast(TurnCover, cover), ClientTurns(random), lambda: now)
         self.clock_difference = None
 

@@ -7,15 +7,13 @@ the session's keys, good for one request. What is sent twice is a stranger's the
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from os import urandom
 from random import Random
 from typing import cast
 
 from obfsfte.channel import Channel
 from obfsfte.covers.cover import ServerCover, TurnOpening
 from obfsfte.covers.turns import ServerTurns
-from obfsfte.session.handshake import MIN_HELLO
-from obfsfte.session.keys import BridgeKeys, RandomBytes
+from obfsfte.session.keys import BridgeKeys, NewKey, new_key
 from obfsfte.session.records import RecordType
 from obfsfte.session.replay import ReplayCheck
 from obfsfte.session_channel import Accepted, CoverChoice, SessionOpening
@@ -40,12 +38,11 @@ class TurnServer(TurnChannel):
         now: Callable[[], int],
         random: Random,
     ) -> None:
-        cover = cast(ServerCover, accepted.cover)
-        super().__init__(cover, ServerTurns(random), now)
+        super().__init__(cast(ServerCover, accepted.cover), ServerTurns(random), now)
         self.forwarded_for = accepted.forwarded_for
         self._tickets = tickets
         self._waits_for: Sequence[bytes] = ()
-        self._hello, session = accepted.hello.answer(cover.record_size(MIN_HELLO))
+        self._hello, session = accepted.answer()
         self._establish(session)
 
     def resume(self, opening: TurnOpening) -> None:
@@ -95,9 +92,9 @@ class SessionTurnOpening(SessionOpening):
         now: Callable[[], int],
         tickets: Tickets,
         random: Random,
-        random_bytes: RandomBytes = urandom,
+        make_key: NewKey = new_key,
     ) -> None:
-        super().__init__(choice, keys, seen, now, random, random_bytes)
+        super().__init__(choice, keys, seen, now, random, make_key)
         self._tickets = tickets
         self._random = random
 

@@ -7,7 +7,7 @@ import os
 import time
 from hashlib import sha256
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 import pytest
 from twisted.logger import LogLevel, capturedLogs
@@ -45,7 +45,7 @@ def cover_names(wires: list[SessionWire]) -> list[str]:
 def hello(wire: SessionWire) -> bytes:
     """What a client says first that was told of this wire."""
     choice = CoverChoice(wire.choice.definition)
-    client = SessionClient(choice, wire.keys.cert, unix_time(), Random(1))
+    client = SessionClient(choice, wire.keys.cert, unix_time(), SystemRandom())
     return b"".join(client.data_to_send())
 
 
@@ -226,7 +226,7 @@ def test_whoever_asks_for_another_path_is_a_stranger(state: StateDirectory) -> N
 
     def says(path: str) -> bytes:
         choice = CoverChoice(wire.choice.definition, {"path": path})
-        client = SessionClient(choice, wire.keys.cert, unix_time(), Random(1))
+        client = SessionClient(choice, wire.keys.cert, unix_time(), SystemRandom())
         return b"".join(client.data_to_send())
 
     assert not welcomes(wire, says("/other"))

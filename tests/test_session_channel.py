@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -18,6 +19,7 @@ from obfsfte.session_channel import (
     SessionClient,
     SessionOpening,
 )
+from tests.session.seeded import seeded_key
 
 CATALOGUE = Catalogue()
 NOW = 1_800_000_000
@@ -30,7 +32,7 @@ def choice(cover: str = "base64") -> CoverChoice:
 
 def new_client(seed: int = 2, cover: str = "base64", now: int = NOW) -> SessionClient:
     random = Random(seed)
-    return SessionClient(choice(cover), KEYS.cert, now, random, random.randbytes)
+    return SessionClient(choice(cover), KEYS.cert, now, random, partial(seeded_key, random))
 
 
 def new_opening(
@@ -41,7 +43,9 @@ def new_opening(
 ) -> SessionOpening:
     random = Random(seed)
     seen = seen or ReplayFilter()
-    return SessionOpening(choice(cover), keys, seen, lambda: NOW, random, random.randbytes)
+    return SessionOpening(
+        choice(cover), keys, seen, lambda: NOW, random, partial(seeded_key, random)
+    )
 
 
 def sent(channel: SessionChannel) -> bytes:
@@ -278,7 +282,7 @@ def test_a_close_frame_before_both_streams_ended_is_a_truncation(ended: bool) ->
 def first_message(keys: BridgeKeys, **parameters: str) -> bytes:
     random = Random(4)
     chosen = CoverChoice(CATALOGUE.get("websocket"), parameters)
-    return sent(SessionClient(chosen, keys.cert, NOW, random, random.randbytes))
+    return sent(SessionClient(chosen, keys.cert, NOW, random, partial(seeded_key, random)))
 
 
 def test_bridges_differ_by_a_seed_of_their_own() -> None:

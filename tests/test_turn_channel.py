@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import h11
@@ -23,6 +24,7 @@ from obfsfte.session.replay import ReplayFilter
 from obfsfte.session_channel import CoverChoice
 from obfsfte.turn_channel import QUEUE_LIMIT, TurnChannel, TurnClient
 from obfsfte.turn_server import SessionTurnOpening, TurnServer
+from tests.session.seeded import seeded_key
 
 CATALOGUE = Catalogue()
 COVERS = [name for name in CATALOGUE.names if CATALOGUE.get(name).takes_turns]
@@ -54,7 +56,7 @@ class Pair:
         self.said: list[bytes] = []
         self.answered: list[bytes] = []
         self.client = TurnClient(
-            self.choice, KEYS.cert, NOW, Random(seed + 1), self.random.randbytes
+            self.choice, KEYS.cert, NOW, Random(seed + 1), partial(seeded_key, self.random)
         )
         request = sent(self.client)
         if forwarded_for:

@@ -34,10 +34,11 @@ import hmac
 import struct
 
 import attrs
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from obfsfte.errors import AuthenticationFailed, NotOurs
 from obfsfte.session import noise
-from obfsfte.session.keys import BridgeKeys, Cert, RandomBytes
+from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.records import Opener, Sealer
 from obfsfte.session.replay import ReplayCheck
 
@@ -117,14 +118,17 @@ class Session:
 class ClientHandshake:
     """The client's side of one connection: `hello`, then `receive` the server's.
 
-    `prologue` is `session_prologue`'s; `now` is unix time in seconds.
+    `prologue` is `session_prologue`'s; `now` is unix time in seconds. Nothing else uses `nonce`,
+    `NONCE_SIZE` random bytes, and `ephemeral`.
     """
 
-    def __init__(self, cert: Cert, prologue: bytes, now: int, random: RandomBytes) -> None:
+    def __init__(
+        self, cert: Cert, prologue: bytes, now: int, nonce: bytes, ephemeral: X25519PrivateKey
+    ) -> None:
         self._now = now
-        self._nonce = random(NONCE_SIZE)
-        self._derived = _Derived(cert.secret, self._nonce)
-        self._noise = noise.Initiator(cert.shared, prologue + self._nonce, random(noise.KEY_SIZE))
+        self._nonce = nonce
+        self._derived = _Derived(cert.secret, nonce)
+        self._noise = noise.Initiator(cert.shared, prologue + nonce, ephemeral)
 
     @property
     def cover_keys(self) -> CoverKeys:
@@ -152,13 +156,10 @@ class ClientHandshake:
 class ServerHandshake:
     """The server's side of one connection, until a hello has verified."""
 
-    def __init__(
-        self, keys: BridgeKeys, prologue: bytes, seen: ReplayCheck, random: RandomBytes
-    ) -> None:
+    def __init__(self, keys: BridgeKeys, prologue: bytes, seen: ReplayCheck) -> None:
         self._keys = keys
         self._prologue = prologue
         self._seen = seen
-        self._random = random
 
     def receive(self, hello: bytes, now: int) -> AcceptedHello:
         """Verify what may be a client hello. Raises NotOurs for whatever is wrong with it.
@@ -181,7 +182,7 @@ class ServerHandshake:
             raise NotOurs("a hello of a version that never was")
         if not self._seen.check_and_add(nonce, client_time, now):
             raise NotOurs("a hello out of its time, or seen before")
-        return AcceptedHello(derived, responder, client_time, now, self._random)
+        return AcceptedHello(derived, responder, client_time, now)
 
 
 @attrs.frozen(repr=False)
@@ -192,17 +193,19 @@ class AcceptedHello:
     _noise: noise.Responder
     _client_time: int
     _now: int
-    _random: RandomBytes
 
     @property
     def cover_keys(self) -> CoverKeys:
         """The cover's keys, the client's `ClientHandshake.cover_keys`."""
         return self._derived.cover_keys()
 
-    def answer(self, size: int) -> tuple[bytes, Session]:
-        """The server hello, `size` bytes, and what follows it; once."""
+    def answer(self, size: int, ephemeral: X25519PrivateKey) -> tuple[bytes, Session]:
+        """The server hello, `size` bytes, and what follows it; once.
+
+        Nothing else uses the key `ephemeral`.
+        """
         _check_size(size)
-        message = self._noise.write_message(_payload(self._now, size), self._random(noise.KEY_SIZE))
+        message = self._noise.write_message(_payload(self._now, size), ephemeral)
         hello = self._derived.mask(_Label.SERVER_MASK, message)
         sending, receiving = self._noise.split()
         return hello, Session(Sealer(sending), Opener(receiving), self._client_time)

@@ -24,6 +24,12 @@ from obfsfte.session.noise import KEY_SIZE, PreShared, public_bytes
 #: Gives that many bytes which nobody can guess: `secrets.token_bytes`, but for tests.
 RandomBytes = Callable[[int], bytes]
 
+#: Gives a private key that nobody can guess: `new_key`, but for tests.
+NewKey = Callable[[], X25519PrivateKey]
+
+#: To load one from random bytes takes ten times as long in older versions of cryptography.
+new_key: NewKey = X25519PrivateKey.generate
+
 _COPY_AGAIN = "copy the whole bridge line again"
 
 

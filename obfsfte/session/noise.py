@@ -199,12 +199,12 @@ class _Handshake:
 
 
 class Initiator(_Handshake):
-    """The client. `ephemeral` is 32 random bytes that nothing else uses."""
+    """The client. Nothing else uses the key `ephemeral`."""
 
-    def __init__(self, shared: PreShared, prologue: bytes, ephemeral: bytes) -> None:
+    def __init__(self, shared: PreShared, prologue: bytes, ephemeral: X25519PrivateKey) -> None:
         super().__init__(shared, prologue)
         self._responder_static = shared.static
-        self._ephemeral = X25519PrivateKey.from_private_bytes(ephemeral)
+        self._ephemeral = ephemeral
 
     def write_message(self, payload: bytes) -> bytes:
         """The first message, 48 bytes longer than `payload`."""
@@ -243,13 +243,12 @@ class Responder(_Handshake):
         self._state.mix_key(_dh(self._static, self._initiator_ephemeral))
         return self._state.decrypt_and_hash(sealed)
 
-    def write_message(self, payload: bytes, ephemeral: bytes) -> bytes:
-        """The second message. `ephemeral` is 32 random bytes that nothing else uses."""
+    def write_message(self, payload: bytes, ephemeral: X25519PrivateKey) -> bytes:
+        """The second message. Nothing else uses the key `ephemeral`."""
         self._check_size(len(payload))
-        private_key = X25519PrivateKey.from_private_bytes(ephemeral)
-        public_key = public_bytes(private_key)
+        public_key = public_bytes(ephemeral)
         self._mix_ephemeral(public_key)
-        self._state.mix_key(_dh(private_key, self._initiator_ephemeral))
+        self._state.mix_key(_dh(ephemeral, self._initiator_ephemeral))
         return public_key + self._state.encrypt_and_hash(payload)
 
     def split(self) -> tuple[CipherState, CipherState]:

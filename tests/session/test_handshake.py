@@ -19,6 +19,7 @@ from obfsfte.session.records import RecordType
 from obfsfte.session.replay import WINDOW, ReplayFilter
 from tests.session import independent
 from tests.session.points import SMALL_ORDER
+from tests.session.seeded import seeded_key
 
 KEYS = BridgeKeys.generate(Random(1).randbytes)
 PROLOGUE = session_prologue("cover", bytes(32))
@@ -26,11 +27,16 @@ NOW = 1_700_000_000
 
 
 def make_client(seed=2, cert=KEYS.cert, prologue=PROLOGUE, now=NOW):
-    return ClientHandshake(cert, prologue, now, Random(seed).randbytes)
+    random = Random(seed)
+    return ClientHandshake(cert, prologue, now, random.randbytes(16), seeded_key(random))
 
 
-def make_server(seed=3, keys=KEYS, prologue=PROLOGUE, seen=None):
-    return ServerHandshake(keys, prologue, seen or ReplayFilter(), Random(seed).randbytes)
+def make_server(keys=KEYS, prologue=PROLOGUE, seen=None):
+    return ServerHandshake(keys, prologue, seen or ReplayFilter())
+
+
+def key(seed=3):
+    return seeded_key(Random(seed))
 
 
 def flip(message, bit):
@@ -49,7 +55,7 @@ def test_both_sides_agree(hello_size, answer_size, payload):
     hello = client.hello(hello_size)
     assert len(hello) == hello_size
     accepted = make_server().receive(hello, NOW + 5)
-    answer, server_session = accepted.answer(answer_size)
+    answer, server_session = accepted.answer(answer_size, key())
     assert len(answer) == answer_size
     client_session = client.receive(answer)
     assert client_session.peer_time == NOW + 5
@@ -69,7 +75,9 @@ def test_handshakes_of_one_bridge_do_not_meet():
     with pytest.raises(NotOurs):
         server.receive(flip(hellos[2], 300), NOW)
     accepted = {number: server.receive(hellos[number], NOW) for number in reversed(numbers)}
-    answers, server_sessions = zip(*(accepted[n].answer(MIN_HELLO) for n in numbers), strict=True)
+    answers, server_sessions = zip(
+        *(accepted[n].answer(MIN_HELLO, key(n)) for n in numbers), strict=True
+    )
     sessions = [clients[number].receive(answers[number]) for number in numbers]
     records = [session.sealer.seal(RecordType.DATA, b"up", 50) for session in sessions]
     assert len({*records}) == len(numbers)
@@ -77,7 +85,7 @@ def test_handshakes_of_one_bridge_do_not_meet():
         assert session.opener.open(record) == (RecordType.DATA, b"up")
     # The first one says what it would say alone.
     assert make_client(0).hello(MIN_HELLO) == hellos[0]
-    assert make_server().receive(hellos[0], NOW).answer(MIN_HELLO)[0] == answers[0]
+    assert make_server().receive(hellos[0], NOW).answer(MIN_HELLO, key(0))[0] == answers[0]
 
 
 @pytest.mark.parametrize("size", [0, MIN_HELLO - 1, MAX_HELLO + 1])
@@ -86,7 +94,7 @@ def test_sizes_that_hold_no_hello(size):
         make_client().hello(size)
     accepted = make_server().receive(make_client().hello(MIN_HELLO), NOW)
     with pytest.raises(ValueError, match=f"not {size}"):
-        accepted.answer(size)
+        accepted.answer(size, key())
     with pytest.raises(NotOurs):
         make_server().receive(bytes(size), NOW)
 
@@ -144,7 +152,7 @@ def test_every_bit_of_the_client_hello_is_authenticated():
 
 def test_every_bit_of_the_server_hello_is_authenticated():
     hello = make_client().hello(MIN_HELLO)
-    answer, _ = make_server().receive(hello, NOW).answer(MIN_HELLO)
+    answer, _ = make_server().receive(hello, NOW).answer(MIN_HELLO, key())
     altered = [flip(answer, bit) for bit in range(8 * len(answer))]
     altered += [answer[:size] for size in range(len(answer))] + [answer + b"\0", hello]
     for wrong in altered:
@@ -156,7 +164,7 @@ def test_every_bit_of_the_server_hello_is_authenticated():
 
 def test_an_answer_to_another_hello_is_refused():
     first, second = make_client(seed=5), make_client(seed=6)
-    answer, _ = make_server().receive(first.hello(MIN_HELLO), NOW).answer(MIN_HELLO)
+    answer, _ = make_server().receive(first.hello(MIN_HELLO), NOW).answer(MIN_HELLO, key())
     second.hello(MIN_HELLO)
     with pytest.raises(AuthenticationFailed):
         second.receive(answer)
@@ -193,7 +201,7 @@ def test_an_independent_client(size):
         KEYS.cert.public_key, KEYS.secret, PROLOGUE, b"n" * 16, Random(5).randbytes(32)
     )
     accepted = make_server().receive(client.hello(1, NOW, size), NOW + 1)
-    answer, session = accepted.answer(size)
+    answer, session = accepted.answer(size, key())
     version, server_time, records = client.receive(answer)
     assert (version, server_time) == (1, NOW + 1)
     check_records(records, session)
@@ -227,7 +235,7 @@ def independent_client(nonce=b"n" * 16):
 def test_a_client_of_a_later_version_is_answered_in_this_one():
     client = independent_client()
     hello = client.hello(2, NOW, 200, flags=0xFF, filling=b"x")
-    answer, _ = make_server().receive(hello, NOW).answer(MIN_HELLO)
+    answer, _ = make_server().receive(hello, NOW).answer(MIN_HELLO, key())
     assert client.receive(answer)[0] == 1
 
 
@@ -271,5 +279,5 @@ def test_any_time_that_the_field_can_hold():
 def test_nothing_here_shows_a_secret():
     client = make_client()
     accepted = make_server().receive(client.hello(MIN_HELLO), NOW)
-    for thing in (client, accepted, accepted.answer(MIN_HELLO)[1]):
+    for thing in (client, accepted, accepted.answer(MIN_HELLO, key())[1]):
         assert repr(KEYS.secret) not in repr(thing)

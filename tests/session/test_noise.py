@@ -8,11 +8,13 @@ from obfsfte.errors import AuthenticationFailed
 from obfsfte.session import noise
 from tests.libraries import library
 from tests.session.points import SMALL_ORDER
+from tests.session.seeded import seeded_key
 
 noiseprotocol = library("noise.connection")
 
 PSK = bytes(range(32))
 PROLOGUE = b"prologue"
+EPHEMERAL = X25519PrivateKey.from_private_bytes(b"e" * 32)
 
 
 def make_pair(seed=0):
@@ -20,14 +22,14 @@ def make_pair(seed=0):
     static = X25519PrivateKey.from_private_bytes(random.randbytes(32))
     shared = noise.PreShared.of(noise.public_bytes(static), PSK)
     return (
-        noise.Initiator(shared, PROLOGUE, random.randbytes(32)),
+        noise.Initiator(shared, PROLOGUE, seeded_key(random)),
         noise.Responder(shared, PROLOGUE, static),
     )
 
 
 def shake_hands(initiator, responder, payloads=(b"one", b"two")):
     assert responder.read_message(initiator.write_message(payloads[0])) == payloads[0]
-    assert initiator.read_message(responder.write_message(payloads[1], b"e" * 32)) == payloads[1]
+    assert initiator.read_message(responder.write_message(payloads[1], EPHEMERAL)) == payloads[1]
     return initiator.split(), responder.split()
 
 
@@ -42,7 +44,7 @@ def test_interoperates_with_noiseprotocol(ours):
         theirs.set_as_responder()
         theirs.set_keypair_from_private_bytes(noiseprotocol.Keypair.STATIC, b"s" * 32)
         theirs.start_handshake()
-        initiator = noise.Initiator(shared, PROLOGUE, b"e" * 32)
+        initiator = noise.Initiator(shared, PROLOGUE, EPHEMERAL)
         assert theirs.read_message(initiator.write_message(b"one")) == b"one"
         assert initiator.read_message(bytes(theirs.write_message(b"two"))) == b"two"
         sending, receiving = initiator.split()
@@ -54,7 +56,7 @@ def test_interoperates_with_noiseprotocol(ours):
         theirs.start_handshake()
         responder = noise.Responder(shared, PROLOGUE, static)
         assert responder.read_message(bytes(theirs.write_message(b"one"))) == b"one"
-        assert theirs.read_message(responder.write_message(b"two", b"e" * 32)) == b"two"
+        assert theirs.read_message(responder.write_message(b"two", EPHEMERAL)) == b"two"
         sending, receiving = responder.split()
     for number in range(10):
         message = b"message %d" % number
@@ -76,7 +78,7 @@ def test_prologue_psk_and_static_key_must_agree():
         (noise.PreShared.of(public, b"p" * 32), PROLOGUE),
         (shared, b""),
     ]:
-        message = noise.Initiator(theirs, prologue, b"e" * 32).write_message(b"")
+        message = noise.Initiator(theirs, prologue, EPHEMERAL).write_message(b"")
         with pytest.raises(AuthenticationFailed):
             noise.Responder(shared, PROLOGUE, static).read_message(message)
 
@@ -89,7 +91,7 @@ def test_every_bit_of_both_messages_is_authenticated():
             make_pair()[1].read_message(flip(message, bit))
     responder = make_pair()[1]
     responder.read_message(message)
-    answer = responder.write_message(b"payload", b"e" * 32)
+    answer = responder.write_message(b"payload", EPHEMERAL)
     for bit in range(8 * len(answer)):
         initiator, _ = make_pair()
         initiator.write_message(b"payload")
@@ -134,12 +136,12 @@ def test_all_zero_shared_secrets_are_refused(point):
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
         noise.Responder(shared, PROLOGUE, static).read_message(message)
 
-    initiator = noise.Initiator(shared, PROLOGUE, b"e" * 32)
+    initiator = noise.Initiator(shared, PROLOGUE, EPHEMERAL)
     initiator.write_message(b"")
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
         initiator.read_message(point + bytes(16))
     with pytest.raises(AuthenticationFailed, match="no shared secret"):
-        noise.Initiator(noise.PreShared.of(point, PSK), PROLOGUE, b"e" * 32).write_message(b"")
+        noise.Initiator(noise.PreShared.of(point, PSK), PROLOGUE, EPHEMERAL).write_message(b"")
 
 
 def test_rekey_is_the_specification_s():

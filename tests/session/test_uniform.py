@@ -17,6 +17,7 @@ from obfsfte.session.handshake import MIN_HELLO, ClientHandshake, ServerHandshak
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.records import RecordType
 from obfsfte.session.replay import ReplayFilter
+from tests.session.seeded import seeded_key
 
 COUNT = 20_000
 KEYS = BridgeKeys.generate(Random(1).randbytes)
@@ -49,15 +50,21 @@ def faults(messages):
     return found
 
 
+def make_client(random):
+    nonce = random.randbytes(16)
+    return ClientHandshake(KEYS.cert, b"prologue", NOW, nonce, seeded_key(random))
+
+
 @pytest.fixture(scope="module")
 def hellos():
     random = Random(2)
-    server = ServerHandshake(KEYS, b"prologue", ReplayFilter(), random.randbytes)
+    server = ServerHandshake(KEYS, b"prologue", ReplayFilter())
     client_hellos, server_hellos = [], []
     for _ in range(COUNT):
-        client = ClientHandshake(KEYS.cert, b"prologue", NOW, random.randbytes)
+        client = make_client(random)
         client_hellos.append(client.hello(MIN_HELLO))
-        server_hellos.append(server.receive(client_hellos[-1], NOW).answer(MIN_HELLO)[0])
+        accepted = server.receive(client_hellos[-1], NOW)
+        server_hellos.append(accepted.answer(MIN_HELLO, seeded_key(random))[0])
     return client_hellos, server_hellos
 
 
@@ -80,9 +87,11 @@ def xor(one, other):
 
 
 def test_records():
-    client = ClientHandshake(KEYS.cert, b"prologue", NOW, Random(3).randbytes)
-    server = ServerHandshake(KEYS, b"prologue", ReplayFilter(), Random(4).randbytes)
-    answer, session = server.receive(client.hello(MIN_HELLO), NOW).answer(MIN_HELLO)
+    client = make_client(Random(3))
+    accepted = ServerHandshake(KEYS, b"prologue", ReplayFilter()).receive(
+        client.hello(MIN_HELLO), NOW
+    )
+    answer, session = accepted.answer(MIN_HELLO, seeded_key(Random(4)))
     upstream, downstream = client.receive(answer).sealer, session.sealer
     sent = [upstream.seal(RecordType.PADDING, b"", 64) for _ in range(COUNT)]
     received = [downstream.seal(RecordType.PADDING, b"", 64) for _ in range(COUNT)]
@@ -95,7 +104,7 @@ def test_unmasked_keys_are_found_out():
     random = Random(5)
     keys = []
     for _ in range(1000):
-        initiator = noise.Initiator(KEYS.cert.shared, b"", random.randbytes(32))
+        initiator = noise.Initiator(KEYS.cert.shared, b"", seeded_key(random))
         keys.append(initiator.write_message(b"")[:32])
     assert any(line.startswith("bit 255: ") for line in faults(keys))
 

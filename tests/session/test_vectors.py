@@ -35,15 +35,17 @@ def test_noise(vector):
         for message in vector["messages"]
     ]
     (psk,) = map(bytes.fromhex, vector["init_psks"])
-    private_key = X25519PrivateKey.from_private_bytes(static)
+    private_key, initiator_key, responder_key = map(
+        X25519PrivateKey.from_private_bytes, (static, initiator_ephemeral, responder_ephemeral)
+    )
     assert noise.public_bytes(private_key) == remote_static
     shared = noise.PreShared.of(remote_static, psk)
-    initiator = noise.Initiator(shared, prologue, initiator_ephemeral)
+    initiator = noise.Initiator(shared, prologue, initiator_key)
     responder = noise.Responder(shared, prologue, private_key)
 
     assert initiator.write_message(messages[0][0]) == messages[0][1]
     assert responder.read_message(messages[0][1]) == messages[0][0]
-    assert responder.write_message(messages[1][0], responder_ephemeral) == messages[1][1]
+    assert responder.write_message(messages[1][0], responder_key) == messages[1][1]
     assert initiator.read_message(messages[1][1]) == messages[1][0]
 
     sides = [initiator.split(), responder.split()]

@@ -11,6 +11,8 @@ from hashlib import sha512
 from itertools import islice
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from obfsfte.covers import Catalogue
 from obfsfte.covers.schedule import schedule
 from obfsfte.covers.stream_definition import StreamDefinition
@@ -53,12 +55,12 @@ def make_session(
 
     keys = BridgeKeys(private_key, secret)
     prologue = session_prologue(cover, fingerprint)
-    client_random = iter([nonce, client_ephemeral])
-    client = ClientHandshake(keys.cert, prologue, client_time, lambda size: next(client_random))
+    key = X25519PrivateKey.from_private_bytes
+    client = ClientHandshake(keys.cert, prologue, client_time, nonce, key(client_ephemeral))
     hello = client.hello(sizes[0])
-    server = ServerHandshake(keys, prologue, ReplayFilter(), lambda size: server_ephemeral)
+    server = ServerHandshake(keys, prologue, ReplayFilter())
     accepted = server.receive(hello, server_time)
-    answer, session = accepted.answer(sizes[1])
+    answer, session = accepted.answer(sizes[1], key(server_ephemeral))
     client_session = client.receive(answer)
     return {
         "private_key": private_key.hex(),
