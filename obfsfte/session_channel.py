@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from random import Random
 from typing import cast
 
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from obfsfte.alarm import Alarm
 from obfsfte.channel import Channel
-from obfsfte.covers.cover import AnyCover, Cover, Definition, Hello
+from obfsfte.covers.cover import AnyCover, Cover, Definition, Hello, Look
 from obfsfte.errors import NotOurs, Truncated
 from obfsfte.session.handshake import (
     MIN_HELLO,
@@ -39,25 +38,35 @@ from obfsfte.session.replay import ReplayCheck
 _SEED = "seed"
 
 
-@attrs.frozen(slots=False)  # or there were no cached property
+@attrs.frozen
 class CoverChoice:
     """A cover's definition, and the bridge line's parameters for it."""
 
     definition: Definition
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
-    @cached_property
-    def prologue(self) -> bytes:
-        """What both ends must agree on. Raises ConfigError for parameters it cannot use."""
+    def at(self, cert: Cert) -> BridgeCover:
+        """The cover as one bridge has it. Raises ConfigError for parameters it cannot use."""
         fingerprint = self.definition.fingerprint(self.parameters)
-        return session_prologue(self.definition.name, fingerprint)
+        prologue = session_prologue(self.definition.name, fingerprint)
+        return BridgeCover(cert, prologue, self.definition.look(self._parameters_at(cert)))
 
-    def parameters_at(self, cert: Cert) -> Mapping[str, str]:
-        """The parameters for one bridge: a cover that knows a seed gets one in any case."""
+    def _parameters_at(self, cert: Cert) -> Mapping[str, str]:
+        """A cover that knows a seed gets one in any case."""
         if _SEED not in self.definition.parameters or _SEED in self.parameters:
             return self.parameters
         seed = hmac.digest(cert.secret, b"obfsfte 1 cover seed", "sha256")
         return {**self.parameters, _SEED: seed.hex()}
+
+
+@attrs.frozen
+class BridgeCover:
+    """One bridge's cover: what all of its connections have in common, made ready for them."""
+
+    cert: Cert
+    #: What both ends must agree on.
+    prologue: bytes
+    look: Look
 
 
 @attrs.frozen
@@ -74,12 +83,12 @@ class Greeted:
 
 
 def greet(
-    choice: CoverChoice, cert: Cert, now: int, random: Random, make_key: NewKey
+    bridge: BridgeCover, now: int, random: Random, make_key: NewKey
 ) -> tuple[Greeted, AnyCover]:
     """A client's hello, and its cover, which has it to send."""
-    greeting = choice.definition.client(choice.parameters_at(cert), random)
+    greeting = bridge.look.greeting(random)
     nonce = random.randbytes(NONCE_SIZE)
-    handshake = ClientHandshake(cert, choice.prologue, now, nonce, make_key())
+    handshake = ClientHandshake(bridge.cert, bridge.prologue, now, nonce, make_key())
     hello = handshake.hello(greeting.record_size(MIN_HELLO))
     keys = handshake.cover_keys
     cover = greeting.begin(hello, keys.upstream, keys.downstream)
@@ -182,14 +191,9 @@ class SessionClient(SessionChannel):
     __slots__ = ("_greeted", "clock_difference")
 
     def __init__(
-        self,
-        choice: CoverChoice,
-        cert: Cert,
-        now: int,
-        random: Random,
-        make_key: NewKey = new_key,
+        self, bridge: BridgeCover, now: int, random: Random, make_key: NewKey = new_key
     ) -> None:
-        self._greeted, cover = greet(choice, cert, now, random, make_key)
+        self._greeted, cover = greet(bridge, now, random, make_key)
         super().__init__(cast(Cover, cover))
         self.clock_difference = None
 
@@ -237,15 +241,15 @@ class SessionOpening:
 
     def __init__(
         self,
-        choice: CoverChoice,
+        bridge: BridgeCover,
         keys: BridgeKeys,
         seen: ReplayCheck,
         now: Callable[[], int],
         random: Random,
         make_key: NewKey = new_key,
     ) -> None:
-        self._opening = choice.definition.opening(choice.parameters_at(keys.cert), random)
-        self._handshake = ServerHandshake(keys, choice.prologue, seen)
+        self._opening = bridge.look.opening(random)
+        self._handshake = ServerHandshake(keys, bridge.prologue, seen)
         self._make_key = make_key
         self._now = now
 

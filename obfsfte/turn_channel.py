@@ -26,9 +26,9 @@ from obfsfte.covers.cover import TurnCover
 from obfsfte.covers.turns import ClientTurns, Turns
 from obfsfte.errors import Truncated
 from obfsfte.session.handshake import Session
-from obfsfte.session.keys import Cert, NewKey, new_key
+from obfsfte.session.keys import NewKey, new_key
 from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
-from obfsfte.session_channel import CoverChoice, greet
+from obfsfte.session_channel import BridgeCover, greet
 
 #: Bytes of application data that wait at most when more is asked for.
 QUEUE_LIMIT = 1 << 20
@@ -229,14 +229,9 @@ class TurnClient(TurnChannel):
     __slots__ = ("_greeted", "clock_difference")
 
     def __init__(
-        self,
-        choice: CoverChoice,
-        cert: Cert,
-        now: int,
-        random: Random,
-        make_key: NewKey = new_key,
+        self, bridge: BridgeCover, now: int, random: Random, make_key: NewKey = new_key
     ) -> None:
-        self._greeted, cover = greet(choice, cert, now, random, make_key)
+        self._greeted, cover = greet(bridge, now, random, make_key)
         super().__init__(cast(TurnCover, cover), ClientTurns(random), lambda: now)
         self.clock_difference = None
 

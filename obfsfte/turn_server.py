@@ -16,7 +16,7 @@ from obfsfte.covers.turns import ServerTurns
 from obfsfte.session.keys import BridgeKeys, NewKey, new_key
 from obfsfte.session.records import RecordType
 from obfsfte.session.replay import ReplayCheck
-from obfsfte.session_channel import Accepted, CoverChoice, SessionOpening
+from obfsfte.session_channel import Accepted, BridgeCover, SessionOpening
 from obfsfte.turn_channel import TurnChannel
 
 #: The servers' channels by the tickets that they wait for.
@@ -86,7 +86,7 @@ class SessionTurnOpening(SessionOpening):
 
     def __init__(
         self,
-        choice: CoverChoice,
+        bridge: BridgeCover,
         keys: BridgeKeys,
         seen: ReplayCheck,
         now: Callable[[], int],
@@ -94,7 +94,7 @@ class SessionTurnOpening(SessionOpening):
         random: Random,
         make_key: NewKey = new_key,
     ) -> None:
-        super().__init__(choice, keys, seen, now, random, make_key)
+        super().__init__(bridge, keys, seen, now, random, make_key)
         self._tickets = tickets
         self._random = random
 

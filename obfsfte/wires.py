@@ -37,7 +37,7 @@ from obfsfte.covers.catalogue import DEFAULT_COVER, Catalogue
 from obfsfte.errors import ConfigError, plain
 from obfsfte.session.keys import BridgeKeys, Cert
 from obfsfte.session.replay import ReplayCheck
-from obfsfte.session_channel import CoverChoice, SessionClient, SessionOpening
+from obfsfte.session_channel import BridgeCover, CoverChoice, SessionClient, SessionOpening
 from obfsfte.turn_channel import TurnClient
 from obfsfte.turn_server import SessionTurnOpening, Tickets
 from obfsfte.way import shown_arguments
@@ -84,9 +84,10 @@ def _session_client_wire(
 ) -> Callable[[], Channel]:
     cert = Cert.parse(arguments["cert"])
     choice = cover_choice(arguments, catalogue)
+    bridge = choice.at(cert)
     random = SystemRandom()
     make = TurnClient if choice.definition.takes_turns else SessionClient
-    return lambda: make(choice, cert, now(), random)
+    return lambda: make(bridge, now(), random)
 
 
 def cover_choice(arguments: Mapping[str, str], catalogue: Catalogue) -> CoverChoice:
@@ -99,9 +100,8 @@ def cover_choice(arguments: Mapping[str, str], catalogue: Catalogue) -> CoverCho
     definition = catalogue.get(parameters.pop("cover", DEFAULT_COVER))
     if "url" in arguments and not {"host", "path", "scheme"} <= definition.parameters:
         raise ConfigError(f"url=: the cover {definition.name} cannot be part of a web site")
-    choice = CoverChoice(definition, parameters)
-    _ = choice.prologue
-    return choice
+    definition.fingerprint(parameters)
+    return CoverChoice(definition, parameters)
 
 
 @attrs.frozen
@@ -114,6 +114,11 @@ class SessionWire:
     now: Now
     random: Random = attrs.field(factory=SystemRandom)
     _tickets: Tickets = attrs.field(factory=dict)
+    _bridge: BridgeCover = attrs.field(init=False, eq=False, repr=False)
+
+    @_bridge.default
+    def _prepare(self) -> BridgeCover:
+        return self.choice.at(self.keys.cert)
 
     @property
     def speaks_http(self) -> bool:
@@ -123,9 +128,9 @@ class SessionWire:
     def opening(self) -> Opening:
         if self.choice.definition.takes_turns:
             return SessionTurnOpening(
-                self.choice, self.keys, self.seen, self.now, self._tickets, self.random
+                self._bridge, self.keys, self.seen, self.now, self._tickets, self.random
             )
-        return SessionOpening(self.choice, self.keys, self.seen, self.now, self.random)
+        return SessionOpening(self._bridge, self.keys, self.seen, self.now, self.random)
 
 
 @attrs.frozen

@@ -45,7 +45,7 @@ def cover_names(wires: list[SessionWire]) -> list[str]:
 def hello(wire: SessionWire) -> bytes:
     """What a client says first that was told of this wire."""
     choice = CoverChoice(wire.choice.definition)
-    client = SessionClient(choice, wire.keys.cert, unix_time(), SystemRandom())
+    client = SessionClient(choice.at(wire.keys.cert), unix_time(), SystemRandom())
     return b"".join(client.data_to_send())
 
 
@@ -226,7 +226,7 @@ def test_whoever_asks_for_another_path_is_a_stranger(state: StateDirectory) -> N
 
     def says(path: str) -> bytes:
         choice = CoverChoice(wire.choice.definition, {"path": path})
-        client = SessionClient(choice, wire.keys.cert, unix_time(), SystemRandom())
+        client = SessionClient(choice.at(wire.keys.cert), unix_time(), SystemRandom())
         return b"".join(client.data_to_send())
 
     assert not welcomes(wire, says("/other"))

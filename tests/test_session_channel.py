@@ -32,7 +32,7 @@ def choice(cover: str = "base64") -> CoverChoice:
 
 def new_client(seed: int = 2, cover: str = "base64", now: int = NOW) -> SessionClient:
     random = Random(seed)
-    return SessionClient(choice(cover), KEYS.cert, now, random, partial(seeded_key, random))
+    return SessionClient(choice(cover).at(KEYS.cert), now, random, partial(seeded_key, random))
 
 
 def new_opening(
@@ -44,7 +44,7 @@ def new_opening(
     random = Random(seed)
     seen = seen or ReplayFilter()
     return SessionOpening(
-        choice(cover), keys, seen, lambda: NOW, random, partial(seeded_key, random)
+        choice(cover).at(keys.cert), keys, seen, lambda: NOW, random, partial(seeded_key, random)
     )
 
 
@@ -282,7 +282,7 @@ def test_a_close_frame_before_both_streams_ended_is_a_truncation(ended: bool) ->
 def first_message(keys: BridgeKeys, **parameters: str) -> bytes:
     random = Random(4)
     chosen = CoverChoice(CATALOGUE.get("websocket"), parameters)
-    return sent(SessionClient(chosen, keys.cert, NOW, random, partial(seeded_key, random)))
+    return sent(SessionClient(chosen.at(keys.cert), NOW, random, partial(seeded_key, random)))
 
 
 def test_bridges_differ_by_a_seed_of_their_own() -> None:

@@ -50,13 +50,13 @@ class Pair:
 
     def __init__(self, cover: str = "http", seed: int = 2, forwarded_for: bytes = b"") -> None:
         self.random = Random(seed)
-        self.choice = CoverChoice(CATALOGUE.get(cover), {"seed": str(seed)})
+        self.bridge = CoverChoice(CATALOGUE.get(cover), {"seed": str(seed)}).at(KEYS.cert)
         self.seen = ReplayFilter()
         self.tickets: dict[bytes, TurnServer] = {}
         self.said: list[bytes] = []
         self.answered: list[bytes] = []
         self.client = TurnClient(
-            self.choice, KEYS.cert, NOW, Random(seed + 1), partial(seeded_key, self.random)
+            self.bridge, NOW, Random(seed + 1), partial(seeded_key, self.random)
         )
         request = sent(self.client)
         if forwarded_for:
@@ -72,7 +72,7 @@ class Pair:
 
     def opening(self) -> SessionTurnOpening:
         return SessionTurnOpening(
-            self.choice, KEYS, self.seen, lambda: NOW, self.tickets, self.random
+            self.bridge, KEYS, self.seen, lambda: NOW, self.tickets, self.random
         )
 
     def ask(self) -> bytes:

@@ -6,7 +6,7 @@ docs/covers.md teaches how to write a definition.
 """
 
 from obfsfte.covers.catalogue import Catalogue, load_definition
-from obfsfte.covers.cover import Cover, Definition, Greeting, Hello, Opening
+from obfsfte.covers.cover import Cover, Definition, Greeting, Hello, Look, Opening
 
 __all__ = [
     "Catalogue",
@@ -14,6 +14,7 @@ __all__ = [
     "Definition",
     "Greeting",
     "Hello",
+    "Look",
     "Opening",
     "load_definition",
 ]

@@ -2,11 +2,13 @@
 
 A cover turns records (sealed bytes of the session, uniform to anyone without the keys)
 into covertext and back. It is sans-I/O, one object per connection and side, and its shape
-follows the handshake's order:
+follows the handshake's order. What all connections of one bridge have in common, its *look*, is
+made once, before them:
 
 ```
  client                                        server
- definition.client()  -> Greeting              definition.opening()  -> Opening
+ definition.look(parameters) -> Look           definition.look(parameters) -> Look
+ look.greeting()  -> Greeting                  look.opening()        -> Opening
    record_size()                                 feed(bytes)         -> [Hello]
    ... make a hello of that size ...             ... verify hello.record ...
    begin(hello, keys) -> Cover                   hello.accept(keys, now) -> Cover
@@ -206,8 +208,18 @@ class Opening(Protocol):
         """
 
 
+class Look(Protocol):
+    """What one bridge's connections look like: immutable, and nothing of any of them in it."""
+
+    def greeting(self, random: Random) -> Greeting:
+        """A client's side of one new connection."""
+
+    def opening(self, random: Random) -> Opening:
+        """A server's side of one new connection."""
+
+
 class Definition(Protocol):
-    """What a definition file describes: immutable, shared by all connections.
+    """What a definition file describes: immutable, shared by all bridges.
 
     `parameters` are the bridge line's arguments for this cover. Every method that takes
     them raises ConfigError, naming the parameter, when the kind of cover does not know it
@@ -249,11 +261,8 @@ class Definition(Protocol):
         description, and what is only shown are not in it. The handshake authenticates it.
         """
 
-    def client(self, parameters: Mapping[str, str], random: Random) -> Greeting:
-        """A client's side of one new connection."""
-
-    def opening(self, parameters: Mapping[str, str], random: Random) -> Opening:
-        """A server's side of one new connection."""
+    def look(self, parameters: Mapping[str, str]) -> Look:
+        """What the bridge that has these parameters looks like."""
 
     def facts(self) -> list[str]:
         """Lines that tell an operator what this kind of cover can carry, and at what price."""

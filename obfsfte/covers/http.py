@@ -27,28 +27,24 @@ from obfsfte.covers.draws import Draws
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
 from obfsfte.covers.http_fields import http_date
 from obfsfte.covers.http_heads import Requests, Responses, Tickets
-from obfsfte.covers.http_messages import (
-    RequestReader,
-    ResponseReader,
-    request,
-    response,
-)
+from obfsfte.covers.http_messages import RequestReader, ResponseReader
 from obfsfte.covers.sizes import Sizes
 from obfsfte.errors import WireError
 
 if TYPE_CHECKING:
-    from obfsfte.covers.http_opening import HttpOpening
+    from obfsfte.covers.http_look import HttpOpening
 
 
 class _HttpCover:
     """What is common to both sides."""
 
-    def __init__(self, sending: bytes, receiving: bytes, chunk: int, random: Random) -> None:
+    def __init__(self, tickets: Tickets, keys: tuple[bytes, bytes], random: Random) -> None:
+        sending, receiving = keys
         self.closes_connection = False
         self.my_turn = False
         self._writer = BodyWriter(sending)
         self._reader = BodyReader(receiving)
-        self._chunk = chunk
+        self._tickets = tickets
         self._random = random
         self._sizes = Sizes(Draws(random), MAX_RECORD)
 
@@ -76,18 +72,11 @@ class HttpClient(_HttpCover):
     """The client's side (a `TurnCover`). Its first request is in `data_to_send`."""
 
     def __init__(
-        self,
-        requests: Requests,
-        tickets: Tickets,
-        keys: tuple[bytes, bytes],
-        chunk: int,
-        random: Random,
+        self, requests: Requests, tickets: Tickets, keys: tuple[bytes, bytes], random: Random
     ) -> None:
-        super().__init__(*keys, chunk, random)
+        super().__init__(tickets, keys, random)
         self._requests = requests
-        self._tickets = tickets
-        first = requests.first
-        self._unsent = [first.filled.render(first.fresh(random))]
+        self._unsent = [requests.first.render(random, {})]
         self._answer = ResponseReader()
 
     @property
@@ -112,13 +101,13 @@ class HttpClient(_HttpCover):
         requests = self._requests
         if not records and requests.poll is None:
             raise ValueError("a request must have a record here")
-        head = requests.send if records or requests.poll is None else requests.poll
         body = self._body(records)
-        ticket = self._tickets.string(requests.ticket)
+        strings = {requests.ticket: self._tickets.string(requests.ticket)}
         self._tickets.number += 1
-        strings = {**head.fresh(self._random), requests.ticket: ticket.decode()}
         self._answer = ResponseReader()
-        return request(head.filled, strings, body if records else None, self._chunk)
+        if not records and requests.poll is not None:
+            return [requests.poll.render(self._random, strings)]
+        return requests.send.request(self._random, strings, body)
 
     def data_to_send(self) -> list[bytes]:
         unsent, self._unsent = self._unsent, []
@@ -136,12 +125,10 @@ class HttpServer(_HttpCover):
         responses: Responses,
         tickets: Tickets,
         keys: tuple[bytes, bytes],
-        chunk: int,
         random: Random,
     ) -> None:
-        super().__init__(*keys, chunk, random)
+        super().__init__(tickets, keys, random)
         self._responses = responses
-        self._tickets = tickets
         self._is_first = True
         self._read(opening)
 
@@ -181,8 +168,7 @@ class HttpServer(_HttpCover):
         body = self._body(records)
         to, self._request = self._request, None
         self.closes_connection = not to.persists
-        strings = {**head.fresh(self._random), "date": http_date(now)}
-        return response(head.filled, strings, body, self._chunk, to)
+        return head.response(self._random, {"date": http_date(now)}, body, to)
 
     def data_to_send(self) -> list[bytes]:
         return []

@@ -26,25 +26,25 @@ requests for what is below it as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from random import Random
 from typing import ClassVar
 
 import attrs
 
 from obfsfte.covers.cover import KEY_SIZE
-from obfsfte.covers.http import HttpClient, HttpServer
 from obfsfte.covers.http_body import RECORD_FRAMING
-from obfsfte.covers.http_heads import Head, Requests, Responses, Tickets
-from obfsfte.covers.http_opening import HttpGreeting, HttpOpening
+from obfsfte.covers.http_heads import Kept, Requests, Responses
+from obfsfte.covers.http_look import HttpLook
+from obfsfte.covers.http_messages import Framed
 from obfsfte.covers.http_templates import Loader, RequestTemplates, ResponseTemplates
 from obfsfte.covers.table import Table
-from obfsfte.covers.template_definition import TemplateDefinition, as_lists
+from obfsfte.covers.template_definition import Site, TemplateDefinition, as_lists
+from obfsfte.covers.template_fields import Strings, having
+from obfsfte.covers.template_places import Place, Places
 from obfsfte.covers.template_tables import load_carriers, load_fields, load_tickets
-from obfsfte.covers.templates import SCHEMES, AnyField, Field, Place, Seeded, Template
+from obfsfte.covers.templates import SCHEMES, Head, Template
 from obfsfte.covers.turns import REQUEST_LIMITS, RESPONSE_LIMITS
 from obfsfte.errors import WireError
-from obfsfte.regular import Language
 from obfsfte.session.records import OVERHEAD
 
 #: What a bridge's chunks can have, in bytes: the buffers of common servers.
@@ -57,7 +57,7 @@ _PER = ("bridge", "session", "connection", "message")
 class HttpDefinition(TemplateDefinition[RequestTemplates, ResponseTemplates]):
     """A `Definition` of kind `http`."""
 
-    tickets: Mapping[str, tuple[str, Sequence[Language]]]
+    tickets: Mapping[str, tuple[str, Strings]]
     #: Where requests have their tickets; sorted.
     ticket_places: Sequence[Place]
     kind: ClassVar[str] = "http"
@@ -95,8 +95,8 @@ class HttpDefinition(TemplateDefinition[RequestTemplates, ResponseTemplates]):
     def _further_facts(self) -> list[str]:
         lines = []
         for place in self.ticket_places:
-            _, languages = self.tickets[place.carrier]
-            bits = min(language.capacity for language in languages)
+            _, strings = self.tickets[place.name]
+            bits = min(language.capacity for language in strings.languages)
             lines.append(f"ticket in {place.source}, {place.prefix}...: {bits} bits or more")
         least, most = (limit >> 10 for limit in REQUEST_LIMITS)
         down_least, down_most = (limit >> 10 for limit in RESPONSE_LIMITS)
@@ -111,72 +111,61 @@ class HttpDefinition(TemplateDefinition[RequestTemplates, ResponseTemplates]):
         return {
             "ticket_places": as_lists(self.ticket_places),
             "tickets": {
-                name: [pattern, [language.length for language in languages]]
-                for name, (pattern, languages) in self.tickets.items()
+                name: [pattern, [language.length for language in strings.languages]]
+                for name, (pattern, strings) in self.tickets.items()
             },
         }
 
-    def _greeting(
-        self, request: RequestTemplates, shown: Mapping[str, str], seeded: Seeded, random: Random
-    ) -> HttpGreeting:
-        # The three heads show the same client.
-        mine = {name: field.value(seeded, random) for name, field in self.fields.items()}
-        mine |= {**shown}
+    def _look(self, request: RequestTemplates, response: ResponseTemplates, site: Site) -> HttpLook:
+        def asked(template: Template) -> Head:
+            return self._head(template, "message", site, site.strings)
 
-        def begin(hello: Mapping[str, str], upstream: bytes, downstream: bytes) -> HttpClient:
-            def head(template: Template) -> Head:
-                value = partial(_value, mine, upstream)
-                return Head.of(template, self.fields, value, {**mine, **hello})
+        def framed(template: Template, head: Head, name: str) -> Framed:
+            is_chunked = template.values("Transfer-Encoding") != []
+            return Framed(head, site.seeded.choice(name, _CHUNKS) if is_chunked else None)
 
-            poll = None if request.poll is None else head(request.poll)
-            requests = Requests(head(request.first), poll, head(request.send), request.ticket)
-            chunk = seeded.choice("chunk of requests", _CHUNKS)
-            keys = upstream, downstream
-            return HttpClient(requests, self._tickets(upstream), keys, chunk, random)
+        def answered(template: Template) -> Framed:
+            head = self._head(template, "message", site)
+            return framed(template, head, "chunk of responses")
 
-        embedding = random.choice(self.carriers[request.carrier].embeddings)
-        return HttpGreeting(request.carrier, embedding, begin)
+        requests = Requests(
+            asked(request.first),
+            None if request.poll is None else asked(request.poll),
+            framed(request.send, asked(request.send), "chunk of requests"),
+            request.ticket,
+        )
+        responses = Responses(answered(response.first), answered(response.next))
+        return HttpLook(
+            requests,
+            self.carriers[request.carrier],
+            self._kept(requests.heads),
+            responses,
+            self._kept(responses.heads),
+            {name: strings for name, (_, strings) in self.tickets.items()},
+            self._hellos,
+            Places(self.ticket_places),
+            site.path,
+        )
 
-    def _opening(
-        self, response: ResponseTemplates, path: bytes | None, seeded: Seeded, random: Random
-    ) -> HttpOpening:
-        def begin(opening: HttpOpening, upstream: bytes, downstream: bytes) -> HttpServer:
-            mine = {name: field.value(seeded, random) for name, field in self.fields.items()}
+    def _kept(self, heads: Sequence[Head]) -> Kept:
+        """What these heads have the same in all messages of a session."""
+        names = dict.fromkeys(gap for head in heads for gap in head.gaps if gap in self.fields)
+        fields = [self.fields[name] for name in names]
+        return Kept(having("connection", fields), having("session", fields))
 
-            def head(template: Template) -> Head:
-                return Head.of(template, self.fields, partial(_value, mine, upstream), {})
-
-            responses = Responses(head(response.first), head(response.next))
-            chunk = seeded.choice("chunk of responses", _CHUNKS)
-            keys = downstream, upstream
-            return HttpServer(opening, responses, self._tickets(upstream), keys, chunk, random)
-
-        return HttpOpening(self.hello_places, self.ticket_places, self.carriers, path, begin)
-
-    def _tickets(self, upstream: bytes) -> Tickets:
-        return Tickets({name: each for name, (_, each) in self.tickets.items()}, upstream)
-
-    def _meet(
-        self, request: RequestTemplates, response: ResponseTemplates, shown: Mapping[str, str]
-    ) -> None:
+    def _meet(self, request: RequestTemplates, response: ResponseTemplates, scheme: str) -> None:
         keys = bytes(KEY_SIZE), bytes(KEY_SIZE)
-        seeded, random = Seeded(""), Random(0)  # noqa: S311 - nothing is sent
-        greeting = self._greeting(request, shown, seeded, random)
+        random = Random(0)  # noqa: S311 - nothing is sent
+        look = self._look(request, response, Site.of({"scheme": scheme}))
+        greeting = look.greeting(random)
         client = greeting.begin(bytes(greeting.record_size(0)), *keys)
-        opening = self._opening(response, None, seeded, random)
-        hello, *_ = opening.feed(b"".join(client.data_to_send()))
+        hello, *_ = look.opening(random).feed(b"".join(client.data_to_send()))
         server = hello.accept(*keys, now=0)
         for records in ([bytes(100)], [] if request.poll else [bytes(100)]):
             server.unwrap(b"")
             client.unwrap(b"".join(server.say([bytes(100)], 0)))
-            opening = self._opening(response, None, seeded, random)
+            opening = look.opening(random)
             opening.feed(b"".join(client.say(records, 0)))
             if not {*opening.tickets()} & {*server.next_tickets()}:
                 raise WireError("a ticket is not where the server looks for it")
             server.resume(opening)
-
-
-def _value(mine: Mapping[str, str], upstream: bytes, field: AnyField) -> str:
-    if isinstance(field, Field) and field.per == "session":
-        return field.of_session(upstream)
-    return mine[field.name]

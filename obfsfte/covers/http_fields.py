@@ -1,8 +1,8 @@
-"""The fields of an HTTP head, as h11 gives them: names in lower case, each with its value."""
+"""The fields of an HTTP head, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from email.utils import formatdate
 
 import h11
@@ -20,23 +20,38 @@ FORWARDED_FOR = b"x-forwarded-for"
 #: What a web server says when what is behind it does not answer (RFC 9110, section 15.6).
 _OF_GATEWAYS = (502, 503, 504)
 
-Headers = Sequence[tuple[bytes, bytes]]
+
+class Fields:
+    """The fields of one head. Names are in lower case, as h11 compares them."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, head: h11.Request | h11.Response | h11.InformationalResponse) -> None:
+        self._values: dict[bytes, list[bytes]] = {}
+        for raw_name, value in head.headers.raw_items():
+            name = raw_name.lower()
+            if name in self._values:
+                self._values[name].append(value)
+            else:
+                self._values[name] = [value]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of all fields of that name."""
+        return self._values.get(name, [])
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """The members of a field that is a list."""
+        return members(self.values(name))
+
+    def has_token(self, name: bytes, token: bytes) -> bool:
+        """Whether a field that is a list has that lower-case member, in whatever case."""
+        return token in [each.lower() for each in self.tokens(name)]
 
 
-def values(headers: Headers, name: bytes) -> list[bytes]:
-    """The values of all fields of that lower-case name."""
-    return [value for each, value in headers if each == name]
-
-
-def tokens(headers: Headers, name: bytes) -> list[bytes]:
-    """The members of a field that is a list (RFC 9110, section 5.6.1)."""
-    members = b",".join(values(headers, name)).split(b",")
-    return [member.strip(b" \t") for member in members if member.strip(b" \t")]
-
-
-def has_token(headers: Headers, name: bytes, token: bytes) -> bool:
-    """Whether a field that is a list has that lower-case member, in whatever case."""
-    return token in (each.lower() for each in tokens(headers, name))
+def members(values: Iterable[bytes]) -> list[bytes]:
+    """The members of a list that is in these values (RFC 9110, section 5.6.1)."""
+    parts = b",".join(values).split(b",")
+    return [member for part in parts if (member := part.strip(b" \t"))]
 
 
 def wrong_status(code: int) -> str:
@@ -46,6 +61,6 @@ def wrong_status(code: int) -> str:
     return f"the answer has HTTP status {code}: a site's, not the bridge's"
 
 
-def http_date(now: int) -> str:
+def http_date(now: int) -> bytes:
     """Unix time as a Date field has it (RFC 9110, section 5.6.7)."""
-    return formatdate(now, usegmt=True)
+    return formatdate(now, usegmt=True).encode("ascii")

@@ -1,62 +1,46 @@
-"""The heads of a session's messages in the `http` cover, and the tickets that they show."""
+"""The heads of messages in the `http` cover, and the tickets that requests show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import attrs
 
-from obfsfte.covers.templates import AnyField, Field, Filled, Template, drawn
-from obfsfte.regular import Language
-
-
-@attrs.frozen
-class Head:
-    """The head of messages of one sort: a template, and the strings that are the same in all."""
-
-    filled: Filled
-    #: What each message has anew.
-    changing: Mapping[str, Field]
-
-    @classmethod
-    def of(
-        cls,
-        template: Template,
-        fields: Mapping[str, AnyField],
-        value: Callable[[AnyField], str],
-        more: Mapping[str, str],
-    ) -> Head:
-        """`value` gives the fields' strings that do not change, `more` are others."""
-        mine = {name: fields[name] for name in template.placeholders if name in fields}
-        changing = {
-            name: field
-            for name, field in mine.items()
-            if isinstance(field, Field) and field.per == "message"
-        }
-        strings = {name: value(field) for name, field in mine.items() if name not in changing}
-        return cls(Filled(template, {**more, **strings}), changing)
-
-    def fresh(self, random: Random) -> dict[str, str]:
-        """Strings for what changes."""
-        return {name: field.fresh(random) for name, field in self.changing.items()}
+from obfsfte.covers.http_messages import Framed
+from obfsfte.covers.template_fields import Field, Strings, fresh
+from obfsfte.covers.templates import Head
 
 
 class Tickets:
-    """What the requests of one session show; the languages are those of a definition's tickets."""
+    """What the requests of one session show, of what a definition's tickets can be."""
 
-    def __init__(self, languages: Mapping[str, Sequence[Language]], upstream: bytes) -> None:
-        self._languages = languages
+    def __init__(self, possible: Mapping[str, Strings], upstream: bytes) -> None:
+        self._possible = possible
         self._key = upstream
         self.number = 0  # of the next request, from 0; the hello's does not count
 
     def string(self, name: str) -> bytes:
         """The next request's ticket of that name."""
-        return drawn(self._languages[name], self._key, f"ticket {name} {self.number}")
+        return self._possible[name].following(self._key, f"ticket {name} {self.number}")
 
     def strings(self) -> list[bytes]:
         """The next request's, of all names."""
-        return [self.string(name) for name in self._languages]
+        return [self.string(name) for name in self._possible]
+
+
+@attrs.frozen
+class Kept:
+    """What a session shows in each of its messages, on whichever connection."""
+
+    #: What is drawn once, and what follows from the session's keys.
+    connection: Sequence[Field]
+    session: Sequence[Field]
+
+    def strings(self, random: Random, upstream: bytes) -> dict[str, bytes]:
+        """Those of a new session."""
+        known = {field.name: field.of_session(upstream) for field in self.session}
+        return known | fresh(self.connection, random)
 
 
 @attrs.frozen
@@ -65,13 +49,30 @@ class Requests:
 
     first: Head
     poll: Head | None
-    send: Head
+    send: Framed
     ticket: str
+
+    @property
+    def heads(self) -> list[Head]:
+        return [self.first, *([self.poll] if self.poll else []), self.send.head]
+
+    def filled(self, strings: Mapping[str, bytes]) -> Requests:
+        """With these strings in their gaps."""
+        poll = None if self.poll is None else self.poll.filled(strings)
+        return Requests(self.first.filled(strings), poll, self.send.filled(strings), self.ticket)
 
 
 @attrs.frozen
 class Responses:
     """The two sorts of responses of a server."""
 
-    first: Head
-    next: Head
+    first: Framed
+    next: Framed
+
+    @property
+    def heads(self) -> list[Head]:
+        return [self.first.head, self.next.head]
+
+    def filled(self, strings: Mapping[str, bytes]) -> Responses:
+        """With these strings in their gaps."""
+        return Responses(self.first.filled(strings), self.next.filled(strings))

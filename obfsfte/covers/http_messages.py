@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from random import Random
 
+import attrs
 import h11
 
-from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, has_token, tokens, wrong_status
-from obfsfte.covers.templates import Filled
+from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, Fields, wrong_status
+from obfsfte.covers.templates import Head
 from obfsfte.errors import NotOurs, WireError
 
 _METHODS = (b"GET ", b"POST ")
@@ -25,6 +27,9 @@ _Event = h11.Request | h11.Response | h11.Data
 #: The lines of a template that tell how the body is framed; one of them must be there.
 LENGTH_LINE = "Content-Length: {length}"
 CHUNKED_LINE = "Transfer-Encoding: chunked"
+
+#: All that h11 has to know of our request is that it was neither HEAD nor CONNECT.
+_ASKED = h11.Request(method="GET", target="/", headers=[("Host", "-")])
 
 _CHUNKED = re.compile(CHUNKED_LINE.encode(), re.IGNORECASE)
 _PERSISTENCE = re.compile(rb"(?m)^(?:connection|keep-alive):.*\n", re.IGNORECASE)
@@ -62,6 +67,8 @@ class RequestReader(_Reader):
     def __init__(self) -> None:
         super().__init__(h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
         self.head: h11.Request | None = None
+        #: Those of the head, once it is there.
+        self.fields: Fields
         self._begun = b""
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -80,6 +87,7 @@ class RequestReader(_Reader):
             for event in self._events(data):
                 if isinstance(event, h11.Request):
                     self.head = event
+                    self.fields = Fields(event)
                 elif isinstance(event, h11.Data):
                     pieces.append(event.data)
         except NOT_HTTP:
@@ -96,7 +104,7 @@ class RequestReader(_Reader):
         """Whether the connection is to go on after the response."""
         if self.head is None or self.is_old:
             return False
-        return not has_token(list(self.head.headers), b"connection", b"close")
+        return not self.fields.has_token(b"connection", b"close")
 
 
 class RequestFollower:
@@ -130,12 +138,12 @@ class RequestFollower:
 
 def _may_be_followed(head: h11.Request) -> bool:
     """Whether the connection goes on with HTTP after this request."""
-    headers = list(head.headers)
+    fields = Fields(head)
     return (
         head.http_version == b"1.1"
         and head.method != b"CONNECT"
-        and not tokens(headers, b"upgrade")
-        and not has_token(headers, b"connection", b"close")
+        and not fields.tokens(b"upgrade")
+        and not fields.has_token(b"connection", b"close")
     )
 
 
@@ -144,9 +152,7 @@ class ResponseReader(_Reader):
 
     def __init__(self) -> None:
         super().__init__(h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD))
-        # All that h11 has to know of our request is that it was neither HEAD nor CONNECT.
-        self._parser.send(h11.Request(method="GET", target="/", headers=[("Host", "-")]))
-        self._parser.send(h11.EndOfMessage())
+        self._parser.send(_ASKED)
         #: Whether the connection ends after it.
         self.closes = False
 
@@ -171,43 +177,50 @@ class ResponseReader(_Reader):
         return pieces
 
     def _check(self, head: h11.Response) -> None:
-        headers = list(head.headers)
+        fields = Fields(head)
         if head.status_code != 200:
             raise WireError(wrong_status(head.status_code))
-        if tokens(headers, b"content-encoding"):
+        if fields.tokens(b"content-encoding"):
             raise WireError("the answer was compressed on its way, or is a site's")
-        self.closes = head.http_version == b"1.0" or has_token(headers, b"connection", b"close")
+        self.closes = head.http_version == b"1.0" or fields.has_token(b"connection", b"close")
 
 
-def request(
-    head: Filled, strings: Mapping[str, str], body: bytes | None, chunk: int
-) -> list[bytes]:
-    """A request in buffers to write; without a body (None), if its template has no framing."""
-    if body is None:
-        return [head.render(strings)]
-    return [head.render({**strings, "length": str(len(body))}), *_framed(head, body, chunk)]
+@attrs.frozen
+class Framed:
+    """The head of messages that have a body, and how that is framed."""
 
+    head: Head
+    #: Bytes of each chunk; None: the head says how long the body is.
+    chunk: int | None
 
-def response(
-    head: Filled, strings: Mapping[str, str], body: bytes, chunk: int, to: RequestReader
-) -> list[bytes]:
-    """The response to `to`, in buffers to write: chunks only if it knows them."""
-    length = str(len(body))
-    text = head.render({**strings, "length": length})
-    framed = _framed(head, body, chunk)
-    if to.is_old:
-        text = _CHUNKED.sub(LENGTH_LINE.format(length=length).encode(), text)
-        framed = [body]
-    if not to.persists:
-        text = _PERSISTENCE.sub(b"", text).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
-    return [text, *framed]
+    def filled(self, strings: Mapping[str, bytes]) -> Framed:
+        """With these strings in their gaps."""
+        return Framed(self.head.filled(strings), self.chunk)
 
+    def request(self, random: Random, strings: Mapping[str, bytes], body: bytes) -> list[bytes]:
+        """A request in buffers to write."""
+        return [self._text(random, strings, body), *self._pieces(body)]
 
-def _framed(head: Filled, body: bytes, chunk: int) -> Sequence[bytes]:
-    if not head.template.values("Transfer-Encoding"):
-        return [body]
-    buffers = []
-    for start in range(0, len(body), chunk):
-        piece = body[start : start + chunk]
-        buffers += [b"%x\r\n" % len(piece), piece, b"\r\n"]
-    return [*buffers, b"0\r\n\r\n"]
+    def response(
+        self, random: Random, strings: Mapping[str, bytes], body: bytes, to: RequestReader
+    ) -> list[bytes]:
+        """The response to `to`, in buffers to write: chunks only if it knows them."""
+        text, pieces = self._text(random, strings, body), self._pieces(body)
+        if to.is_old:
+            text = _CHUNKED.sub(LENGTH_LINE.format(length=len(body)).encode(), text)
+            pieces = [body]
+        if not to.persists:
+            text = _PERSISTENCE.sub(b"", text).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
+        return [text, *pieces]
+
+    def _text(self, random: Random, strings: Mapping[str, bytes], body: bytes) -> bytes:
+        return self.head.render(random, {**strings, "length": b"%d" % len(body)})
+
+    def _pieces(self, body: bytes) -> Sequence[bytes]:
+        if self.chunk is None:
+            return [body]
+        pieces = []
+        for start in range(0, len(body), self.chunk):
+            piece = body[start : start + self.chunk]
+            pieces += [b"%x\r\n" % len(piece), piece, b"\r\n"]
+        return [*pieces, b"0\r\n\r\n"]

@@ -14,13 +14,15 @@ import attrs
 
 from obfsfte.covers.http_messages import CHUNKED_LINE, LENGTH_LINE
 from obfsfte.covers.table import Table
+from obfsfte.covers.template_fields import AnyField
+from obfsfte.covers.template_places import Carrier, Place
 from obfsfte.covers.template_tables import (
     check_length,
     check_lengths_vary,
     check_template,
     place_in,
 )
-from obfsfte.covers.templates import AnyField, Carrier, Place, Template
+from obfsfte.covers.templates import Template
 
 
 @attrs.frozen
@@ -64,20 +66,20 @@ class Loader:
         first = self._request(table, "first", scheme, [*self._carriers], r"GET")
         hello = place_in(first, table, [*self._carriers])
         check_lengths_vary(first, table, self._carriers, self._fields)
-        later = [hello.carrier, *self._tickets]
+        later = [hello.name, *self._tickets]
         send = self._request(table, "send", scheme, ["length", *later], r"POST")
         tickets = [place_in(send, table, self._tickets)]
         poll = None
         if table.has("poll"):
             poll = self._request(table, "poll", scheme, later, r"GET")
             tickets.append(place_in(poll, table, self._tickets))
-        ticket = tickets[0].carrier
-        if tickets[-1].carrier != ticket:
+        ticket = tickets[0].name
+        if tickets[-1].name != ticket:
             raise table.fault("poll", f"must have the ticket of send, {{{ticket}}}")
         table.finish()
         self.hello_places.add(hello)
         self.ticket_places.update(tickets)
-        return RequestTemplates(name, first, poll, send, hello.carrier, ticket)
+        return RequestTemplates(name, first, poll, send, hello.name, ticket)
 
     def responses(self, table: Table, name: str) -> ResponseTemplates:
         """One server's. Raises ConfigError."""

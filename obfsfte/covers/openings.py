@@ -38,8 +38,9 @@ def first_messages(
 ) -> list[bytes]:
     """Those of so many connections of a bridge, with random hellos."""
     messages = []
+    look = definition.look(parameters)
     for _ in range(count):
-        greeting = definition.client(parameters, random)
+        greeting = look.greeting(random)
         hello = random.randbytes(greeting.record_size(MIN_HELLO))
         keys = random.randbytes(KEY_SIZE), random.randbytes(KEY_SIZE)
         messages.append(b"".join(greeting.begin(hello, *keys).data_to_send()))

@@ -71,12 +71,13 @@ def converse(
     """
     upstream, downstream = Traffic(), Traffic()
     keys = random.randbytes(KEY_SIZE), random.randbytes(KEY_SIZE)
-    greeting = definition.client(parameters, random)
+    look = definition.look(parameters)
+    greeting = look.greeting(random)
     hello = random.randbytes(greeting.record_size(_WANTED))
     client = greeting.begin(hello, *keys)
     upstream.messages.append(b"".join(client.data_to_send()))
     upstream.record_bytes += len(hello)
-    found = definition.opening(parameters, random).feed(upstream.wire)
+    found = look.opening(random).feed(upstream.wire)
     [server] = [maybe.accept(*keys, _NOW) for maybe in found if maybe.record == hello]
     server.unwrap(b"")
     _carry(server, client.unwrap, downstream, random)
@@ -84,7 +85,7 @@ def converse(
     def serve(message: bytes) -> Sequence[bytes | memoryview]:
         if not definition.takes_turns:
             return server.unwrap(message)
-        opening = definition.opening(parameters, random)
+        opening = look.opening(random)
         opening.feed(message)
         cast(ServerCover, server).resume(cast(TurnOpening, opening))
         return server.unwrap(b"")

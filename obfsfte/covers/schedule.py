@@ -13,7 +13,6 @@ repeat. 128 bits make the bias of the modulo meaningless.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -26,19 +25,28 @@ T = TypeVar("T")
 
 def schedule(choices: Sequence[T], key: bytes) -> Iterator[tuple[T, int]]:
     """For each message of one direction: the choice to use, and its place (0 <= place < 2**128)."""
-    if len(key) != KEY_SIZE:
-        raise ValueError(f"a direction's key has {KEY_SIZE} bytes, not {len(key)}")
+    _check(key)
     return _draws(choices, key)
 
 
 def opening_draw(upstream: bytes) -> int:
     """The number that decides about a hello's place, where it alone is put into a language."""
-    _, draw = next(schedule([None], upstream))
-    return draw
+    _check(upstream)
+    _, place = _numbers(upstream, 0)
+    return place
+
+
+def _check(key: bytes) -> None:
+    if len(key) != KEY_SIZE:
+        raise ValueError(f"a direction's key has {KEY_SIZE} bytes, not {len(key)}")
 
 
 def _draws(choices: Sequence[T], key: bytes) -> Iterator[tuple[T, int]]:
     for number in count():
-        digest = hmac.digest(key, number.to_bytes(8, "big"), hashlib.sha256)
-        which = int.from_bytes(digest[:16], "big")
-        yield choices[which % len(choices)], int.from_bytes(digest[16:], "big")
+        which, place = _numbers(key, number)
+        yield choices[which % len(choices)], place
+
+
+def _numbers(key: bytes, message: int) -> tuple[int, int]:
+    digest = hmac.digest(key, message.to_bytes(8, "big"), "sha256")
+    return int.from_bytes(digest[:16], "big"), int.from_bytes(digest[16:], "big")

@@ -32,17 +32,24 @@ Schedule = Iterator[tuple[Embedding, int]]
 
 
 @attrs.frozen
-class Languages:
-    """What the two directions speak: one embedding per length, shortest first."""
+class StreamLook:
+    """What the two directions speak (a `Look`): one embedding per length, shortest first."""
 
     upstream: Sequence[Embedding]
     downstream: Sequence[Embedding]
+    #: For a hello: the lengths that no link needs to cut in two, if there are any.
+    greetings: Sequence[Embedding] = attrs.field(init=False)
 
-    @property
-    def greetings(self) -> Sequence[Embedding]:
-        """For a hello: the lengths that no link needs to cut in two, if there are any."""
+    @greetings.default
+    def _find_greetings(self) -> Sequence[Embedding]:
         whole = [each for each in self.upstream if each.language.length <= FIRST_SEGMENT]
         return whole or self.upstream
+
+    def greeting(self, random: Random) -> StreamGreeting:
+        return StreamGreeting(self, random)
+
+    def opening(self, random: Random) -> StreamOpening:
+        return StreamOpening(self)
 
 
 class StreamCover:
@@ -129,17 +136,17 @@ class Receiver:
 class StreamGreeting:
     """A client before its hello (a `Greeting`)."""
 
-    def __init__(self, languages: Languages, random: Random) -> None:
-        self._languages = languages
-        self._embedding = random.choice(languages.greetings)
+    def __init__(self, look: StreamLook, random: Random) -> None:
+        self._look = look
+        self._embedding = random.choice(look.greetings)
 
     def record_size(self, wanted: int) -> int:
         return self._embedding.size
 
     def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> StreamCover:
-        sending = schedule(self._languages.upstream, upstream)
+        sending = schedule(self._look.upstream, upstream)
         _, draw = next(sending)
-        receiving = schedule(self._languages.downstream, downstream)
+        receiving = schedule(self._look.downstream, downstream)
         return StreamCover(sending, Receiver(receiving), [self._embedding.embed(hello, draw)])
 
 
@@ -152,26 +159,24 @@ class StreamHello:
     _place: int
     _embedding: Embedding
     _rest: bytes  # what followed the string
-    _languages: Languages
+    _look: StreamLook
 
     def accept(self, upstream: bytes, downstream: bytes, now: int) -> StreamCover:
-        receiving = schedule(self._languages.upstream, upstream)
+        receiving = schedule(self._look.upstream, upstream)
         _, draw = next(receiving)
         if self._place != self._embedding.place(self.record, draw):
             raise NotOurs("a hello was altered within the cover's language")
-        sending = schedule(self._languages.downstream, downstream)
+        sending = schedule(self._look.downstream, downstream)
         return StreamCover(sending, Receiver(receiving, self._rest), [])
 
 
 class StreamOpening:
     """A server before a hello has verified (an `Opening`)."""
 
-    def __init__(self, languages: Languages) -> None:
-        self._languages = languages
+    def __init__(self, look: StreamLook) -> None:
+        self._look = look
         self._buffer = bytearray()
-        self._trials = [
-            (embedding, embedding.language.matcher()) for embedding in languages.greetings
-        ]
+        self._trials = [(embedding, embedding.language.matcher()) for embedding in look.greetings]
 
     @property
     def possible(self) -> bool:
@@ -188,7 +193,7 @@ class StreamOpening:
                 case Prefix.IN:
                     string, rest = bytes(self._buffer[:length]), bytes(self._buffer[length:])
                     record, place = embedding.extract(string)
-                    hellos.append(StreamHello(record, place, embedding, rest, self._languages))
+                    hellos.append(StreamHello(record, place, embedding, rest, self._look))
                 case Prefix.POSSIBLE:
                     trials.append((embedding, matcher))
         self._trials = trials

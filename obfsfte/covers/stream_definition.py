@@ -19,14 +19,13 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from random import Random
 from typing import ClassVar
 
 import attrs
 
 from obfsfte.covers.embedding import Embedding, size_for
 from obfsfte.covers.exemption import exemption
-from obfsfte.covers.stream import Languages, StreamGreeting, StreamOpening
+from obfsfte.covers.stream import StreamLook
 from obfsfte.covers.table import Table
 from obfsfte.errors import ConfigError, plain
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
@@ -119,17 +118,9 @@ class StreamDefinition:
         )
         return hashlib.sha256(canonical.encode("ascii")).digest()
 
-    def client(self, parameters: Mapping[str, str], random: Random) -> StreamGreeting:
+    def look(self, parameters: Mapping[str, str]) -> StreamLook:
         self._refuse(parameters)
-        return StreamGreeting(self._languages, random)
-
-    def opening(self, parameters: Mapping[str, str], random: Random) -> StreamOpening:
-        self._refuse(parameters)
-        return StreamOpening(self._languages)
-
-    @property
-    def _languages(self) -> Languages:
-        return Languages(self.upstream.embeddings, self.downstream.embeddings)
+        return StreamLook(self.upstream.embeddings, self.downstream.embeddings)
 
     def _refuse(self, parameters: Mapping[str, str]) -> None:
         for key in parameters:

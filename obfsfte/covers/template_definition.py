@@ -15,15 +15,16 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from random import Random
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from obfsfte.covers.cover import Greeting, Opening
+from obfsfte.covers.cover import Look
 from obfsfte.covers.table import Table
+from obfsfte.covers.template_fields import AnyField, Seeded, having
+from obfsfte.covers.template_places import Carrier, Hellos, Place, Places
 from obfsfte.covers.template_tables import PARAMETERS, SEED, check_parameters, facts_of_hellos
-from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Place, Seeded
+from obfsfte.covers.templates import SCHEMES, Head, Template
 from obfsfte.errors import WireError
 
 
@@ -34,6 +35,31 @@ class _Named(Protocol):
 
 RequestT = TypeVar("RequestT", bound=_Named)
 ResponseT = TypeVar("ResponseT", bound=_Named)
+
+
+@attrs.frozen
+class Site:
+    """What a bridge line's parameters say of the site that a bridge seems to be."""
+
+    scheme: str
+    seeded: Seeded
+    #: What a client shows: the scheme, host and path if they are given.
+    strings: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Site:
+        scheme = parameters.get("scheme", SCHEMES[0])
+        strings = {
+            name: value.encode("ascii")
+            for name, value in {**parameters, "scheme": scheme}.items()
+            if name != SEED
+        }
+        return cls(scheme, Seeded(parameters.get(SEED, "")), strings)
+
+    @property
+    def path(self) -> bytes | None:
+        """What a server refuses others than; None: it takes any."""
+        return self.strings.get("path")
 
 
 @attrs.frozen
@@ -55,18 +81,11 @@ class TemplateDefinition(ABC, Generic[RequestT, ResponseT]):
     #: What a request and a response that do not fit fail to do.
     _FAILURE: ClassVar[str]
 
-    def client(self, parameters: Mapping[str, str], random: Random) -> Greeting:
+    def look(self, parameters: Mapping[str, str]) -> Look:
         check_parameters(self.name, parameters)
-        seeded = Seeded(parameters.get(SEED, ""))
-        shown = {"scheme": SCHEMES[0], **parameters}
-        request = seeded.choice("request", self.requests[shown["scheme"]])
-        return self._greeting(request, shown, seeded, random)
-
-    def opening(self, parameters: Mapping[str, str], random: Random) -> Opening:
-        check_parameters(self.name, parameters)
-        seeded = Seeded(parameters.get(SEED, ""))
-        path = parameters["path"].encode("ascii") if "path" in parameters else None
-        return self._opening(seeded.choice("response", self.responses), path, seeded, random)
+        site = Site.of(parameters)
+        request = site.seeded.choice("request", self.requests[site.scheme])
+        return self._look(request, site.seeded.choice("response", self.responses), site)
 
     def fingerprint(self, parameters: Mapping[str, str]) -> bytes:
         check_parameters(self.name, parameters)
@@ -101,7 +120,7 @@ class TemplateDefinition(ABC, Generic[RequestT, ResponseT]):
                 raise table.fault(key, "must have one or more")
         for scheme, request, response in self._pairs():
             try:
-                self._meet(request, response, {"scheme": scheme})
+                self._meet(request, response, scheme)
             except WireError as error:
                 raise table.fault(
                     f"requests.{request.name}", f"{self._FAILURE} {response.name}: {error}"
@@ -114,20 +133,34 @@ class TemplateDefinition(ABC, Generic[RequestT, ResponseT]):
         for response in self.responses[1:]:
             yield SCHEMES[0], self.requests[SCHEMES[0]][0], response
 
-    @abstractmethod
-    def _greeting(
-        self, request: RequestT, shown: Mapping[str, str], seeded: Seeded, random: Random
-    ) -> Greeting:
-        """A client's side; `shown` are parameters, the scheme among them."""
+    def _head(
+        self, template: Template, per: str, site: Site, shown: Mapping[str, bytes] | None = None
+    ) -> Head:
+        """What a bridge makes of a template; each message has new values of fields of that `per`.
+
+        `shown` are strings that come in place of any others.
+        """
+        strings = dict(shown or {})
+        fields = {
+            name: self.fields[name]
+            for name in template.placeholders
+            if name in self.fields and name not in strings
+        }
+        for name, field in fields.items():
+            if field.per == "bridge":
+                strings[name] = field.of_bridge(site.seeded)
+        return Head.of(template, having(per, fields.values())).filled(strings)
+
+    @property
+    def _hellos(self) -> Hellos:
+        return Hellos(Places(self.hello_places), self.carriers)
 
     @abstractmethod
-    def _opening(
-        self, response: ResponseT, path: bytes | None, seeded: Seeded, random: Random
-    ) -> Opening:
-        """A server's side."""
+    def _look(self, request: RequestT, response: ResponseT, site: Site) -> Look:
+        """What a bridge with these templates looks like."""
 
     @abstractmethod
-    def _meet(self, request: RequestT, response: ResponseT, shown: Mapping[str, str]) -> None:
+    def _meet(self, request: RequestT, response: ResponseT, scheme: str) -> None:
         """Have a conversation. Raises WireError where they do not fit."""
 
     @abstractmethod
@@ -141,4 +174,4 @@ class TemplateDefinition(ABC, Generic[RequestT, ResponseT]):
 
 def as_lists(places: Sequence[Place]) -> list[list[str]]:
     """Places as a fingerprint has them."""
-    return [[each.source, each.prefix, each.carrier] for each in places]
+    return [[each.source, each.prefix, each.name] for each in places]

@@ -24,7 +24,9 @@ from itertools import product
 
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.table import Table
-from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Field, Follower, Place, Template
+from obfsfte.covers.template_fields import AnyField, Field, Follower, Strings
+from obfsfte.covers.template_places import Carrier, Place
+from obfsfte.covers.templates import SCHEMES, Template
 from obfsfte.errors import ConfigError, plain
 from obfsfte.regular import EmptyLanguage, Language, Pattern, PatternError
 from obfsfte.session.handshake import MIN_HELLO
@@ -73,13 +75,13 @@ def load_carriers(table: Table) -> dict[str, Carrier]:
     return {each: _load_carrier(below.table(each), each) for each in below.names()}
 
 
-def load_tickets(table: Table) -> dict[str, tuple[str, Sequence[Language]]]:
-    """From `[tickets.*]`: patterns, and their languages. Raises ConfigError."""
+def load_tickets(table: Table) -> dict[str, tuple[str, Strings]]:
+    """From `[tickets.*]`: patterns, and their strings. Raises ConfigError."""
     below = table.table("tickets")
     return {each: _load_ticket(below.table(each)) for each in below.names()}
 
 
-def _load_ticket(table: Table) -> tuple[str, Sequence[Language]]:
+def _load_ticket(table: Table) -> tuple[str, Strings]:
     text, languages = load_languages(table, _CARRIER_BYTES)
     table.finish()
     for language in languages:
@@ -89,7 +91,7 @@ def _load_ticket(table: Table) -> tuple[str, Sequence[Language]]:
                 f"{language.length} is too short: a ticket must have {MIN_TICKET_BITS} bits, so "
                 f"that nobody guesses it, and has {language.capacity}",
             )
-    return text, languages
+    return text, Strings(languages)
 
 
 def load_fields(table: Table, taken: Sequence[str], per: Sequence[str]) -> dict[str, AnyField]:
@@ -160,7 +162,7 @@ def _load_field(table: Table, name: str, values: Sequence[str]) -> Field:
     if per not in values:
         known = " or ".join(f'"{each}"' for each in values)
         raise table.fault("per", f"must be {known}, not {per!r}")
-    return Field(name, languages, per)
+    return Field(name, Strings(languages), per)
 
 
 def _load_follower(table: Table, name: str, others: Mapping[str, Field]) -> Follower:
@@ -168,16 +170,17 @@ def _load_follower(table: Table, name: str, others: Mapping[str, Field]) -> Foll
     if leader is None or leader.per != "bridge":
         raise table.fault("follows", 'must be the name of a field that is per "bridge"')
     below = table.table("values")
-    values = {each: below.text(each) for each in below.names()}
+    texts = {each: below.text(each) for each in below.names()}
     table.finish()
-    for each, value in values.items():
+    for each, value in texts.items():
         if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", value):
             raise below.fault(each, "must be printable ASCII, without blanks at its ends")
-    for language in leader.languages:
-        for number in range(min(language.size, len(values) + 1)):
+    for language in leader.strings.languages:
+        for number in range(min(language.size, len(texts) + 1)):
             string = language.unrank(number).decode("ascii")
-            if string not in values:
+            if string not in texts:
                 raise below.fault(string, f"missing: {leader.name} can be that")
+    values = {string.encode(): value.encode() for string, value in texts.items()}
     return Follower(name, leader, values)
 
 
@@ -185,7 +188,7 @@ def facts_of_hellos(places: Sequence[Place], carriers: Mapping[str, Carrier]) ->
     """A line for each place of a hello: for the operator who chooses a cover."""
     lines = []
     for place in places:
-        carrier = carriers[place.carrier]
+        carrier = carriers[place.name]
         shortest, longest = carrier.embeddings[0], carrier.embeddings[-1]
         lines.append(
             f"hello in {place.source}, {place.prefix}...: {len(carrier.embeddings)} lengths, "
@@ -252,7 +255,7 @@ def _commonest_length(
             field = fields.get(name)
             if not isinstance(field, Field) or field.per == "bridge":
                 continue
-            lengths = [language.length for language in field.languages]
+            lengths = [language.length for language in field.strings.languages]
         longer: dict[int, float] = {}
         for (so_far, share), length in product(shares.items(), lengths):
             total = so_far + times * length

@@ -16,27 +16,14 @@ opening beforehand is only how to find the hello.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from random import Random
-
-import attrs
 
 from obfsfte.alarm import Alarm
 from obfsfte.covers import masking
 from obfsfte.covers.draws import Draws
-from obfsfte.covers.embedding import Embedding
-from obfsfte.covers.http_fields import FORWARDED_FOR, http_date, tokens, values
-from obfsfte.covers.schedule import opening_draw
 from obfsfte.covers.sizes import Sizes
-from obfsfte.covers.templates import Carrier, Filled, Place, Template, hellos_in
 from obfsfte.covers.websocket_frames import MAX_MESSAGE, FrameReader, Opcode, frame
-from obfsfte.covers.websocket_opening import (
-    RequestReader,
-    ResponseReader,
-    Upgrade,
-    accept_for,
-)
-from obfsfte.errors import NotOurs
+from obfsfte.covers.websocket_opening import ResponseReader
 
 #: A server pings after so many seconds, time and again, as servers of WebSockets do: what is
 #: between cuts a connection that is silent, nginx after 60 seconds if it is not told otherwise.
@@ -129,117 +116,3 @@ class WebSocketCover:
 
     def _frame(self, opcode: Opcode, payload: bytes) -> list[bytes]:
         return frame(opcode, payload, self._draws.take(masking.KEY_SIZE) if self._masks else None)
-
-
-@attrs.frozen
-class Request:
-    """A client's request, complete but for the hello."""
-
-    head: Filled
-    carrier: str
-    embedding: Embedding
-    key: bytes
-
-    def render(self, hello: bytes) -> bytes:
-        """The head; `hello` is the carrier's string."""
-        return self.head.render({"key": self.key.decode(), self.carrier: hello.decode()})
-
-
-class WebSocketGreeting:
-    """A client before its hello (a `Greeting`)."""
-
-    def __init__(self, request: Request, random: Random) -> None:
-        self._request = request
-        self._random = random
-
-    def record_size(self, wanted: int) -> int:
-        return self._request.embedding.size
-
-    def begin(self, hello: bytes, upstream: bytes, downstream: bytes) -> WebSocketCover:
-        request = self._request
-        string = request.embedding.embed(hello, opening_draw(upstream))
-        return WebSocketCover(
-            FrameReader(masked=False),
-            self._random,
-            request.render(string),
-            ResponseReader(request.key, _offered(request.head.template)),
-        )
-
-
-def _offered(template: Template) -> list[bytes]:
-    """The subprotocols that a request offers."""
-    name = "sec-websocket-protocol"
-    return tokens([(name.encode(), each.encode()) for each in template.values(name)], name.encode())
-
-
-@attrs.frozen
-class WebSocketHello:
-    """A request that has what may be a client's hello (a `Hello`)."""
-
-    record: bytes
-    _place: int  # in the carrier's language
-    _embedding: Embedding
-    _upgrade: Upgrade
-    _response: Filled
-    _random: Random
-
-    @property
-    def forwarded_for(self) -> list[bytes]:
-        return values(self._upgrade.headers, FORWARDED_FOR)
-
-    def accept(self, upstream: bytes, downstream: bytes, now: int) -> WebSocketCover:
-        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
-            raise NotOurs("a hello was altered within the cover's language")
-        reader = FrameReader(masked=True, early=self._upgrade.rest)
-        return WebSocketCover(reader, self._random, self._head(now))
-
-    def _head(self, now: int) -> bytes:
-        strings = {"accept": accept_for(self._upgrade.key).decode(), "date": http_date(now)}
-        head = self._response.render(strings)
-        # A browser gives up if none of the subprotocols that it offered is chosen.
-        for protocol in tokens(self._upgrade.headers, b"sec-websocket-protocol")[:1]:
-            head = head.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: %b\r\n\r\n" % protocol
-        return head
-
-
-class WebSocketOpening:
-    """A server before a hello has verified (an `Opening`).
-
-    `path`: what the request's target must be, its query apart; None: anything.
-    """
-
-    def __init__(
-        self,
-        places: Sequence[Place],
-        carriers: Mapping[str, Carrier],
-        response: Filled,
-        path: bytes | None,
-        random: Random,
-    ) -> None:
-        self._places = places
-        self._carriers = carriers
-        self._response = response
-        self._path = path
-        self._random = random
-        self._reader = RequestReader()
-        self._done = False
-
-    @property
-    def possible(self) -> bool:
-        return not self._done
-
-    def feed(self, data: bytes) -> list[WebSocketHello]:
-        upgrade = self._reader.feed(data)
-        if upgrade is None:
-            return []
-        self._done = True
-        if self._path is not None and upgrade.target.partition(b"?")[0] != self._path:
-            raise NotOurs("a WebSocket for another path")
-        hellos = self._hellos(upgrade)
-        if not hellos:
-            raise NotOurs("a request for a WebSocket without a hello")
-        return hellos
-
-    def _hellos(self, upgrade: Upgrade) -> list[WebSocketHello]:
-        found = hellos_in(self._places, self._carriers, upgrade.target, upgrade.headers)
-        return [WebSocketHello(*each, upgrade, self._response, self._random) for each in found]

@@ -13,7 +13,6 @@ NAME = '''HTTP/1.1 101 Switching Protocols ...'''
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from random import Random
@@ -21,9 +20,12 @@ from typing import ClassVar
 
 import attrs
 
-from obfsfte.covers.cover import KEY_SIZE as COVER_KEY_SIZE
+from obfsfte.covers.cover import KEY_SIZE
+from obfsfte.covers.http_fields import members
 from obfsfte.covers.table import Table
-from obfsfte.covers.template_definition import TemplateDefinition
+from obfsfte.covers.template_definition import Site, TemplateDefinition
+from obfsfte.covers.template_fields import AnyField
+from obfsfte.covers.template_places import Carrier, Place
 from obfsfte.covers.template_tables import (
     check_length,
     check_lengths_vary,
@@ -32,10 +34,10 @@ from obfsfte.covers.template_tables import (
     load_fields,
     place_in,
 )
-from obfsfte.covers.templates import SCHEMES, AnyField, Carrier, Filled, Place, Seeded, Template
-from obfsfte.covers.websocket import MAX_FROM_CLIENT, Request, WebSocketGreeting, WebSocketOpening
+from obfsfte.covers.templates import SCHEMES, Template
+from obfsfte.covers.websocket import MAX_FROM_CLIENT
 from obfsfte.covers.websocket_frames import MAX_MESSAGE
-from obfsfte.covers.websocket_opening import KEY_SIZE
+from obfsfte.covers.websocket_look import WebSocketLook
 from obfsfte.session.records import OVERHEAD
 
 
@@ -79,33 +81,24 @@ class WebSocketDefinition(TemplateDefinition[Template, Template]):
             "ones are padded"
         ]
 
-    def _greeting(
-        self, request: Template, shown: Mapping[str, str], seeded: Seeded, random: Random
-    ) -> WebSocketGreeting:
+    def _look(self, request: Template, response: Template, site: Site) -> WebSocketLook:
         [carrier] = [each for each in request.placeholders if each in self.carriers]
-        return WebSocketGreeting(
-            Request(
-                Filled(request, {**request.strings(self.fields, seeded, random), **shown}),
-                carrier,
-                random.choice(self.carriers[carrier].embeddings),
-                base64.b64encode(random.randbytes(KEY_SIZE)),
-            ),
-            random,
+        offered = [each.encode() for each in request.values("Sec-WebSocket-Protocol")]
+        return WebSocketLook(
+            self._head(request, "connection", site, site.strings),
+            self.carriers[carrier],
+            frozenset(members(offered)),
+            self._head(response, "connection", site),
+            self._hellos,
+            site.path,
         )
 
-    def _opening(
-        self, response: Template, path: bytes | None, seeded: Seeded, random: Random
-    ) -> WebSocketOpening:
-        head = Filled(response, response.strings(self.fields, seeded, random))
-        return WebSocketOpening(self.hello_places, self.carriers, head, path, random)
-
-    def _meet(self, request: Template, response: Template, shown: Mapping[str, str]) -> None:
-        keys = bytes(COVER_KEY_SIZE), bytes(COVER_KEY_SIZE)
-        seeded, random = Seeded(""), Random(0)  # noqa: S311 - nothing is sent
-        greeting = self._greeting(request, shown, seeded, random)
+    def _meet(self, request: Template, response: Template, scheme: str) -> None:
+        keys = bytes(KEY_SIZE), bytes(KEY_SIZE)
+        look, random = self._look(request, response, Site.of({"scheme": scheme})), Random(0)  # noqa: S311 - nothing is sent
+        greeting = look.greeting(random)
         client = greeting.begin(bytes(greeting.record_size(0)), *keys)
-        opening = self._opening(response, None, seeded, random)
-        hello, *_ = opening.feed(b"".join(client.data_to_send()))
+        hello, *_ = look.opening(random).feed(b"".join(client.data_to_send()))
         client.unwrap(b"".join(hello.accept(*keys, now=0).data_to_send()))
 
 

@@ -19,20 +19,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
 
 import attrs
 import h11
 
-from obfsfte.covers.http_fields import (
-    MAX_HEAD,
-    NOT_HTTP,
-    Headers,
-    has_token,
-    tokens,
-    values,
-    wrong_status,
-)
+from obfsfte.covers.http_fields import MAX_HEAD, NOT_HTTP, Fields, wrong_status
 from obfsfte.errors import NotOurs, WireError
 
 KEY_SIZE = 16
@@ -40,14 +31,7 @@ KEY_SIZE = 16
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _METHOD = b"GET "
 #: All that h11 has to know of our request is that it proposed an upgrade.
-_PROPOSAL = (
-    h11.Request(
-        method="GET",
-        target="/",
-        headers=[("Host", "-"), ("Connection", "Upgrade"), ("Upgrade", "websocket")],
-    ),
-    h11.EndOfMessage(),
-)
+_PROPOSAL = h11.Request(method="GET", target="/", headers=[("Host", "-"), ("Upgrade", "websocket")])
 
 
 def accept_for(key: bytes) -> bytes:
@@ -60,7 +44,7 @@ class Upgrade:
     """A client's request to open a WebSocket, and the bytes that followed it."""
 
     target: bytes
-    headers: Headers  # names in lower case
+    fields: Fields
     key: bytes
     rest: bytes
 
@@ -95,18 +79,18 @@ class RequestReader:
         rest, _ = self._parser.trailing_data
         if self._length - len(rest) > MAX_HEAD or not isinstance(end, h11.EndOfMessage):
             raise NotOurs("a request longer than that for a WebSocket")
-        headers = list(request.headers)
-        return Upgrade(request.target, headers, _check_request(request, headers), rest)
+        fields = Fields(request)
+        return Upgrade(request.target, fields, _check_request(request, fields), rest)
 
 
-def _check_request(request: h11.Request, headers: Headers) -> bytes:
+def _check_request(request: h11.Request, fields: Fields) -> bytes:
     """The request's key, if it is one for a WebSocket."""
-    keys = values(headers, b"sec-websocket-key")
+    keys = fields.values(b"sec-websocket-key")
     if (
         request.http_version != b"1.1"
-        or not has_token(headers, b"upgrade", b"websocket")
-        or not has_token(headers, b"connection", b"upgrade")
-        or values(headers, b"sec-websocket-version") != [b"13"]
+        or not fields.has_token(b"upgrade", b"websocket")
+        or not fields.has_token(b"connection", b"upgrade")
+        or fields.values(b"sec-websocket-version") != [b"13"]
         or len(keys) != 1
     ):
         raise NotOurs("no request for a WebSocket")
@@ -125,13 +109,12 @@ class ResponseReader:
     `key` is the request's, `protocols` are the subprotocols that it offered.
     """
 
-    def __init__(self, key: bytes, protocols: Iterable[bytes]) -> None:
+    def __init__(self, key: bytes, protocols: frozenset[bytes]) -> None:
         self._accept = accept_for(key)
-        self._protocols = frozenset(protocols)
+        self._protocols = protocols
         self._length = 0
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        for event in _PROPOSAL:
-            self._parser.send(event)
+        self._parser.send(_PROPOSAL)
 
     def feed(self, data: bytes) -> bytes | None:
         """What followed the response, once it is complete; None before.
@@ -157,16 +140,16 @@ class ResponseReader:
         rest, _ = self._parser.trailing_data
         if self._length - len(rest) > MAX_HEAD:
             raise WireError("the answer is too long")
-        self._check(list(event.headers))
+        self._check(Fields(event))
         return rest
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, fields: Fields) -> None:
         if (
-            not has_token(headers, b"upgrade", b"websocket")
-            or not has_token(headers, b"connection", b"upgrade")
-            or values(headers, b"sec-websocket-accept") != [self._accept]
+            not fields.has_token(b"upgrade", b"websocket")
+            or not fields.has_token(b"connection", b"upgrade")
+            or fields.values(b"sec-websocket-accept") != [self._accept]
         ):
             raise WireError("the answer does not open the WebSocket that was asked for")
-        protocols = values(headers, b"sec-websocket-protocol")
-        if tokens(headers, b"sec-websocket-extensions") or not self._protocols >= {*protocols}:
+        protocols = fields.values(b"sec-websocket-protocol")
+        if fields.tokens(b"sec-websocket-extensions") or not self._protocols >= {*protocols}:
             raise WireError("the answer has an extension or a subprotocol that was not offered")

@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from random import Random
 
-from obfsfte.covers import Catalogue, Definition
+from obfsfte.covers import Catalogue, Definition, Look
 from obfsfte.session.handshake import MIN_HELLO
 from tests.covers.test_http_definition import KEYS, NOW
 
@@ -31,15 +31,13 @@ _BRIDGES = 40
 _CONNECTIONS = 12
 
 
-def conversation(
-    definition: Definition, parameters: dict[str, str], random: Random
-) -> Iterator[bytes]:
+def conversation(definition: Definition, look: Look, random: Random) -> Iterator[bytes]:
     """The heads of a session whose keys are always the same."""
-    greeting = definition.client(parameters, random)
+    greeting = look.greeting(random)
     client = greeting.begin(random.randbytes(greeting.record_size(MIN_HELLO)), *KEYS)
     request = b"".join(client.data_to_send())
     yield request
-    [hello] = definition.opening(parameters, random).feed(request)
+    [hello] = look.opening(random).feed(request)
     server = hello.accept(*KEYS, NOW)
     if not definition.takes_turns:
         yield b"".join(server.data_to_send())
@@ -53,7 +51,7 @@ def conversation(
         records = records or ([body] if client.needs_record else [])  # type: ignore[union-attr]
         request = b"".join(client.say(records, NOW))  # type: ignore[union-attr]
         yield without_body(request)
-        opening = definition.opening(parameters, random)
+        opening = look.opening(random)
         opening.feed(request)
         server.resume(opening)  # type: ignore[union-attr,arg-type]
 
@@ -65,14 +63,14 @@ def without_body(message: bytes) -> bytes:
     return head + b"\r\n\r\n" + (size[0] if size else b"")
 
 
-def look(cover: str, number: int) -> str:
+def shown(cover: str, number: int) -> str:
     """The heads of one bridge, with `*` for what is not the same in all connections."""
     definition = CATALOGUE.get(cover)
     parameters = {"seed": str(number), "scheme": ("http", "https")[number % 2]}
     if number % 3 == 2:
         parameters |= {"host": "site.example", "path": "/a/b"}
-    random = Random(number)
-    several = [list(conversation(definition, parameters, random)) for _ in range(_CONNECTIONS)]
+    look, random = definition.look(parameters), Random(number)
+    several = [list(conversation(definition, look, random)) for _ in range(_CONNECTIONS)]
     return "".join(common(heads) for heads in zip(*several, strict=True))
 
 
@@ -92,13 +90,13 @@ def beginning(texts: tuple[str, ...]) -> str:
 
 def document() -> str:
     """looks.json."""
-    bridges = {cover: [look(cover, number) for number in range(_BRIDGES)] for cover in COVERS}
+    bridges = {cover: [shown(cover, number) for number in range(_BRIDGES)] for cover in COVERS}
     covers = {
         cover: {
-            "sha256": hashlib.sha256("\0".join(looks).encode("ascii")).hexdigest(),
-            "bridges": [each.split("\n") for each in looks[:_SHOWN]],
+            "sha256": hashlib.sha256("\0".join(heads).encode("ascii")).hexdigest(),
+            "bridges": [each.split("\n") for each in heads[:_SHOWN]],
         }
-        for cover, looks in bridges.items()
+        for cover, heads in bridges.items()
     }
     return json.dumps(covers, indent=1) + "\n"
 

@@ -68,7 +68,7 @@ def test_an_operator_can_keep_one_response(name: str, pattern: str) -> None:
 def test_the_first_packet_is_always_exempt(definition: Definition) -> None:
     random = Random(7)
     for _ in range(150):
-        greeting = definition.client({}, random)
+        greeting = definition.look({}).greeting(random)
         hello = random.randbytes(greeting.record_size(0))
         cover = greeting.begin(hello, random.randbytes(32), random.randbytes(32))
         message = b"".join(cover.data_to_send())

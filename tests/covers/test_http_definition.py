@@ -83,7 +83,7 @@ class Talk:
         self.random = random or Random(3)
         self.definition = definition
         self.parameters = {"seed": seed}
-        greeting = definition.client(self.parameters, self.random)
+        greeting = definition.look(self.parameters).greeting(self.random)
         hello = self.random.randbytes(greeting.record_size(0))
         self.client = greeting.begin(hello, *keys)
         self.request = b"".join(self.client.data_to_send())
@@ -92,7 +92,7 @@ class Talk:
         self.server = found.accept(*keys, 0)
 
     def opening(self, request: bytes):  # type: ignore[no-untyped-def]
-        opening = self.definition.opening(self.parameters, self.random)
+        opening = self.definition.look(self.parameters).opening(self.random)
         opening.hellos = opening.feed(request)  # type: ignore[attr-defined]
         return opening
 
@@ -225,16 +225,16 @@ def test_the_fingerprint_is_of_what_both_ends_must_know() -> None:
 def test_a_server_that_has_a_path_refuses_others() -> None:
     talk = Talk(DEFINITION)
     for path, mine in (("/", True), ("/x", False)):
-        opening = DEFINITION.opening({"path": path}, Random(1))
+        opening = DEFINITION.look({"path": path}).opening(Random(1))
         if mine:
             assert opening.feed(talk.request)
             continue
         with pytest.raises(NotOurs):
             opening.feed(talk.request)
     own = talk.request.split(b" ")[1].split(b"/login")[0].decode()
-    assert DEFINITION.opening({"path": own}, Random(1)).feed(talk.request)
+    assert DEFINITION.look({"path": own}).opening(Random(1)).feed(talk.request)
     with pytest.raises(NotOurs):
-        DEFINITION.opening({"path": own[:-1]}, Random(1)).feed(talk.request)
+        DEFINITION.look({"path": own[:-1]}).opening(Random(1)).feed(talk.request)
 
 
 @pytest.mark.parametrize("cover", COVERS)
@@ -264,7 +264,7 @@ def test_uris_pass_the_test_of_ccs_2015(cover: str) -> None:
     definition = Catalogue().get(cover)
     for seed in range(150):
         random = Random(seed)
-        greeting = definition.client({"seed": str(seed)}, random)
+        greeting = definition.look({"seed": str(seed)}).greeting(random)
         hello = random.randbytes(greeting.record_size(0))
         client = greeting.begin(hello, random.randbytes(32), random.randbytes(32))
         requests = [b"".join(client.data_to_send())]
@@ -287,7 +287,7 @@ def test_no_length_of_first_messages_is_frequent(cover: str) -> None:
         random = Random(seed)
         lengths = Counter()
         for _ in range(400):
-            greeting = definition.client({"seed": seed}, random)
+            greeting = definition.look({"seed": seed}).greeting(random)
             hello = random.randbytes(greeting.record_size(0))
             client = greeting.begin(hello, random.randbytes(32), random.randbytes(32))
             lengths[len(b"".join(client.data_to_send()))] += 1

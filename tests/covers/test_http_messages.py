@@ -12,23 +12,26 @@ from hypothesis import strategies as st
 from obfsfte.covers.http_body import MAX_RECORD, BodyReader, BodyWriter
 from obfsfte.covers.http_fields import http_date
 from obfsfte.covers.http_messages import (
+    Framed,
     RequestFollower,
     RequestReader,
     ResponseReader,
-    request,
-    response,
 )
-from obfsfte.covers.templates import Filled, Template
+from obfsfte.covers.templates import Head, Template
 from obfsfte.errors import NotOurs, WireError
 
 KEY = bytes(range(32))
-CHUNKED = Filled(
-    Template("next", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nConnection: keep-alive\nX: y\n"),
-    {},
+
+
+def framed(text: str, chunk: int | None) -> Framed:
+    return Framed(Head.of(Template("next", text)), chunk)
+
+
+CHUNKED = framed(
+    "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nConnection: keep-alive\nX: y\n", 8192
 )
-PLAIN = Filled(
-    Template("next", "HTTP/1.1 200 OK\ncontent-length: {length}\nKeep-Alive: timeout=5\n"), {}
-)
+PLAIN = framed("HTTP/1.1 200 OK\ncontent-length: {length}\nKeep-Alive: timeout=5\n", None)
+RANDOM = Random(4)
 OLD = b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n"
 NEW = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -94,9 +97,9 @@ def read(text: bytes) -> RequestReader:
 
 @pytest.mark.parametrize("head", [CHUNKED, PLAIN])
 @pytest.mark.parametrize("asked", [OLD, NEW, LAST])
-def test_a_response_is_framed_as_the_request_can_take_it(head: Filled, asked: bytes) -> None:
+def test_a_response_is_framed_as_the_request_can_take_it(head: Framed, asked: bytes) -> None:
     body = Random(1).randbytes(40_000)
-    wire = b"".join(response(head, {}, body, 8192, read(asked)))
+    wire = b"".join(head.response(RANDOM, {}, body, read(asked)))
     assert (b"chunked" in wire[:100]) == (head is CHUNKED and asked is not OLD)
     assert wire.lower().count(b"content-length") == (b"chunked" not in wire[:100])
     assert (b"Connection: close\r\n" in wire) == (asked is not NEW)
@@ -164,13 +167,8 @@ def test_what_is_no_request_of_ours_is_known_early(wire: bytes) -> None:
         reader.feed(wire)
 
 
-def test_a_request_without_a_body_has_no_framing() -> None:
-    head = Filled(Template("poll", "GET / HTTP/1.1\nHost: x\n"), {})
-    assert request(head, {}, None, 8192) == [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]
-
-
 def test_dates_are_those_of_http() -> None:
-    assert http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT"  # RFC 9110's example
+    assert http_date(784111777) == b"Sun, 06 Nov 1994 08:49:37 GMT"  # RFC 9110's example
 
 
 FOLLOWED = [
@@ -219,7 +217,7 @@ def test_h11_knows_of_a_response_what_we_do() -> None:
     parser = h11.Connection(h11.CLIENT)
     parser.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
     parser.send(h11.EndOfMessage())
-    parser.receive_data(b"".join(response(CHUNKED, {}, bytes(20_000), 8192, read(NEW))))
+    parser.receive_data(b"".join(CHUNKED.response(RANDOM, {}, bytes(20_000), read(NEW))))
     kinds = []
     while not kinds or kinds[-1] is not h11.EndOfMessage:
         kinds.append(type(parser.next_event()))

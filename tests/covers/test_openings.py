@@ -60,4 +60,4 @@ def test_first_messages_are_those_of_clients(cover: str) -> None:
     messages = first_messages(definition, {}, Random(3), 50)
     assert len({*messages}) == 50
     for message in messages:
-        assert definition.opening({}, Random(4)).feed(message)
+        assert definition.look({}).opening(Random(4)).feed(message)

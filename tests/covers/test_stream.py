@@ -34,7 +34,7 @@ NOW = 1_800_000_000
 def begin(seed: int, definition: Definition = DEFINITION) -> tuple[Cover, bytes, bytes]:
     """A client's cover, its hello's record, and the hello on the wire."""
     random = Random(seed)
-    greeting = definition.client({}, random)
+    greeting = definition.look({}).greeting(random)
     record = random.randbytes(greeting.record_size(MIN_HELLO))
     assert greeting.record_size(10_000) == len(record) >= MIN_HELLO
     cover = greeting.begin(record, *KEYS)
@@ -46,7 +46,7 @@ def begin(seed: int, definition: Definition = DEFINITION) -> tuple[Cover, bytes,
 def connect(seed: int, definition: Definition = DEFINITION) -> tuple[Cover, Cover]:
     """Both ends' covers, the hello having gone through."""
     client, record, wire = begin(seed, definition)
-    opening = definition.opening({}, Random(seed))
+    opening = definition.look({}).opening(Random(seed))
     [hello] = [hello for hello in opening.feed(wire) if hello.record == record]
     server = hello.accept(*KEYS, NOW)
     assert server.unwrap(b"") == []
@@ -87,7 +87,7 @@ def test_records_come_through_in_any_split(seed: int, cuts: list[int]) -> None:
 def test_the_opening_finds_the_hello_in_any_split(seed: int, cuts: list[int]) -> None:
     client, record, wire = begin(seed)
     early_records, early = send(client, 2, Random(seed))
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     pieces = iter(split(wire + b"".join(early), cuts))
     taken = 0
     for piece in pieces:
@@ -121,7 +121,7 @@ def test_every_byte_of_both_directions_is_in_the_language() -> None:
 
 def test_lengths_follow_from_the_keys_and_only_from_them() -> None:
     def lengths(seed: int, *keys: bytes) -> list[int]:
-        greeting = DEFINITION.client({}, Random(seed))
+        greeting = DEFINITION.look({}).greeting(Random(seed))
         cover = greeting.begin(bytes(greeting.record_size(0)), *keys)
         return [len(message) for message in send(cover, 40, Random(seed))[1]]
 
@@ -144,7 +144,7 @@ def test_a_record_of_another_size_is_refused(difference: int) -> None:
     client, _ = connect(1)
     with pytest.raises(ValueError, match="bytes is needed"):
         client.wrap(bytes(client.record_size(0) + difference))
-    greeting = DEFINITION.client({}, Random(1))
+    greeting = DEFINITION.look({}).greeting(Random(1))
     with pytest.raises(ValueError, match="bytes is needed"):
         greeting.begin(bytes(greeting.record_size(0) + difference), *KEYS)
 
@@ -163,7 +163,7 @@ def test_a_stranger_is_known_at_the_first_impossible_byte(data: bytes) -> None:
         any(language.test_prefix(data[:end]) is not Prefix.IMPOSSIBLE for language in languages)
         for end in range(len(data) + 1)
     ]
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     for end, byte in enumerate(data, 1):
         if fits[end]:
             assert opening.feed(bytes([byte])) == []
@@ -177,7 +177,7 @@ def test_a_stranger_is_known_at_the_first_impossible_byte(data: bytes) -> None:
 
 def test_after_the_longest_length_nothing_is_possible() -> None:
     wire = Language(UP, 250).unrank(5) + b"and so on"
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     hellos = opening.feed(wire)
     assert hellos
     assert not opening.possible
@@ -222,7 +222,7 @@ def test_an_altered_hello_is_not_accepted() -> None:
     )
     _, record, wire = begin(1, definition)
     altered = (b"1" if wire[:1] != b"1" else b"2") + wire[1:]
-    [hello] = definition.opening({}, Random(0)).feed(altered)
+    [hello] = definition.look({}).opening(Random(0)).feed(altered)
     assert hello.record == record
     with pytest.raises(NotOurs, match="altered"):
         hello.accept(*KEYS, NOW)
@@ -230,7 +230,7 @@ def test_an_altered_hello_is_not_accepted() -> None:
 
 def test_another_key_finds_another_wire() -> None:
     _, record, wire = begin(1)
-    [hello] = [h for h in DEFINITION.opening({}, Random(0)).feed(wire) if h.record == record]
+    [hello] = [h for h in DEFINITION.look({}).opening(Random(0)).feed(wire) if h.record == record]
     with pytest.raises(NotOurs):
         hello.accept(DOWNSTREAM_KEY, UPSTREAM_KEY, NOW)
 
@@ -253,7 +253,7 @@ def test_hostile_bytes_raise_nothing_else(seed: int, data: bytes, cuts: list[int
                 cover.unwrap(piece)
         except WireError:
             pass
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     try:
         for piece in split(data, cuts):
             if opening.possible:

@@ -49,11 +49,7 @@ def test_the_fingerprint_is_the_documented_one() -> None:
 
 
 def test_parameters_are_refused_by_name() -> None:
-    for method in (
-        DEFINITION.fingerprint,
-        lambda parameters: DEFINITION.client(parameters, Random(1)),
-        lambda parameters: DEFINITION.opening(parameters, Random(1)),
-    ):
+    for method in (DEFINITION.fingerprint, DEFINITION.look):
         with pytest.raises(
             ConfigError, match=r"host=: the cover both takes no parameters"
         ) as caught:

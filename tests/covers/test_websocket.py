@@ -50,7 +50,7 @@ def greet(
 ) -> tuple[Cover, bytes, bytes]:
     """A client's cover, its hello's record, and its request."""
     random = Random(number)
-    greeting = definition.client({"seed": seed, **parameters}, random)
+    greeting = definition.look({"seed": seed, **parameters}).greeting(random)
     record = random.randbytes(greeting.record_size(MIN_HELLO))
     assert greeting.record_size(10_000) == len(record) >= MIN_HELLO
     cover = greeting.begin(record, *KEYS)
@@ -63,7 +63,7 @@ def answer(
     request: bytes, record: bytes, definition: Definition = DEFINITION, seed: str = "1"
 ) -> tuple[Cover, bytes]:
     """A server's cover and its response's head."""
-    opening = definition.opening({"seed": seed}, Random(5))
+    opening = definition.look({"seed": seed}).opening(Random(5))
     [hello] = [hello for hello in opening.feed(request) if hello.record == record]
     assert not opening.possible
     server = hello.accept(*KEYS, NOW)
@@ -111,7 +111,7 @@ def test_records_come_through(name: str, seed: str) -> None:
 )
 def test_any_split_gives_the_same(up_cuts: list[int], down_cuts: list[int], seed: str) -> None:
     client, record, request = greet(seed=seed)
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     pieces = split(request + b"\x82\x82abcd\x01\x02", up_cuts)
     taken, found = 0, []
     while not found:
@@ -468,12 +468,12 @@ SITE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     ],
 )
 def test_a_stranger_is_known_early(data: bytes, known_after: int) -> None:
-    opening = DEFINITION.opening({}, Random(0))
+    opening = DEFINITION.look({}).opening(Random(0))
     assert opening.feed(data[: known_after - 1]) == []
     with pytest.raises(NotOurs):
         opening.feed(data[known_after - 1 : known_after])
     with pytest.raises(NotOurs):
-        DEFINITION.opening({}, Random(0)).feed(data)
+        DEFINITION.look({}).opening(Random(0)).feed(data)
 
 
 def altered(request: bytes, pattern: bytes, replacement: bytes) -> bytes:
@@ -509,7 +509,7 @@ def test_what_is_not_quite_our_request_is_a_strangers(pattern: bytes, replacemen
     _, _, request = greet()
     changed = altered(request, pattern, replacement)
     for pieces in ([changed], [bytes([byte]) for byte in changed]):
-        opening = DEFINITION.opening({}, Random(0))
+        opening = DEFINITION.look({}).opening(Random(0))
         with pytest.raises(NotOurs):
             for piece in pieces:
                 opening.feed(piece)
@@ -525,7 +525,7 @@ def test_the_longest_head_is_the_same_in_any_split() -> None:
             [padded[:-1], padded[-1:]],
             split(padded, list(range(0, 17_000, 7))),
         ):
-            opening = DEFINITION.opening({}, Random(0))
+            opening = DEFINITION.look({}).opening(Random(0))
             try:
                 verdicts.append(sum(len(opening.feed(piece)) for piece in pieces))
             except NotOurs:
@@ -536,7 +536,7 @@ def test_the_longest_head_is_the_same_in_any_split() -> None:
 def test_another_path_is_a_strangers() -> None:
     _, _, request = greet(path="/ours")
     for path, count in (("/ours", 1), ("/our", 0), ("/ours/", 0)):
-        opening = DEFINITION.opening({"path": path}, Random(0))
+        opening = DEFINITION.look({"path": path}).opening(Random(0))
         if count:
             assert len(opening.feed(request)) == count
         else:
@@ -546,7 +546,7 @@ def test_another_path_is_a_strangers() -> None:
 
 def test_a_hello_at_another_place_of_its_language_is_not_accepted() -> None:
     _, record, request = greet()
-    [hello] = DEFINITION.opening({}, Random(0)).feed(request)
+    [hello] = DEFINITION.look({}).opening(Random(0)).feed(request)
     assert hello.record == record
     with pytest.raises(NotOurs, match="altered"):
         hello.accept(*OTHER_KEYS, NOW)
@@ -556,7 +556,7 @@ def test_few_strings_are_taken_for_hellos() -> None:
     """Each costs the server a key agreement."""
     _, _, request = greet()
     many = altered(request, rb"\n(Cookie: .*)\r\n", rb"\n" + rb"\1\r\n" * 20)
-    assert len(DEFINITION.opening({}, Random(0)).feed(many)) == 8
+    assert len(DEFINITION.look({}).opening(Random(0)).feed(many)) == 8
 
 
 @settings(max_examples=150)
@@ -566,8 +566,12 @@ def test_hostile_bytes_raise_nothing_else(data: bytes, at: int, cuts: list[int])
     _, response = answer(request, record)
     server, _ = answer(request, record)
     for wire, feed, allowed in (
-        (request[:at] + data + request[at + 5 :], DEFINITION.opening({}, Random(0)).feed, NotOurs),
-        (data, DEFINITION.opening({}, Random(0)).feed, NotOurs),
+        (
+            request[:at] + data + request[at + 5 :],
+            DEFINITION.look({}).opening(Random(0)).feed,
+            NotOurs,
+        ),
+        (data, DEFINITION.look({}).opening(Random(0)).feed, NotOurs),
         (response[:at] + data + response[at + 5 :], client.unwrap, WireError),
         (data, server.unwrap, WireError),
     ):

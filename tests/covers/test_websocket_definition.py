@@ -62,10 +62,10 @@ NOW = 1_800_000_000
 
 
 def test_the_hello_in_a_query_and_a_subprotocol() -> None:
-    greeting = DEFINITION.client({}, Random(1))
+    greeting = DEFINITION.look({}).greeting(Random(1))
     record = Random(2).randbytes(greeting.record_size(0))
     client = greeting.begin(record, *KEYS)
-    [hello] = DEFINITION.opening({}, Random(1)).feed(b"".join(client.data_to_send()))
+    [hello] = DEFINITION.look({}).opening(Random(1)).feed(b"".join(client.data_to_send()))
     assert hello.record == record
     head = b"".join(hello.accept(*KEYS, NOW).data_to_send())
     assert head.endswith(b"\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
@@ -167,13 +167,9 @@ def test_faults(old: str, new: str, message: str) -> None:
     ],
 )
 def test_parameters_that_cannot_be_used(key: str, value: str) -> None:
-    for use in (
-        lambda: DEFINITION.fingerprint({key: value}),
-        lambda: DEFINITION.client({key: value}, Random(1)),
-        lambda: DEFINITION.opening({key: value}, Random(1)),
-    ):
+    for use in (DEFINITION.fingerprint, DEFINITION.look):
         with pytest.raises(ConfigError, match=f"^{key}="):
-            use()
+            use({key: value})
 
 
 def test_the_scheme_chooses_lines_and_a_field_follows_another() -> None:
@@ -181,7 +177,7 @@ def test_the_scheme_chooses_lines_and_a_field_follows_another() -> None:
     for scheme in ("http", "https"):
         for seed in "abcdefgh":
             parameters = {"scheme": scheme, "seed": seed}
-            greeting = DEFINITION.client(parameters, Random(1))
+            greeting = DEFINITION.look(parameters).greeting(Random(1))
             cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
             head = b"".join(cover.data_to_send())
             heads[scheme, head.partition(b"User-Agent: ")[2].split(b"\r\n")[0]] = head
@@ -197,7 +193,7 @@ def test_the_scheme_chooses_lines_and_a_field_follows_another() -> None:
 def test_any_text_is_a_seed() -> None:
     requests = set()
     for seed in ("", "a", "ä b", "\udc80", "x" * 10_000):
-        greeting = DEFINITION.client({"seed": seed}, Random(1))
+        greeting = DEFINITION.look({"seed": seed}).greeting(Random(1))
         cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
         requests.add(b"".join(cover.data_to_send()))
     assert len(requests) == 5
@@ -205,7 +201,7 @@ def test_any_text_is_a_seed() -> None:
 
 @pytest.mark.parametrize("host", ["example.org", "10.0.0.1:81", "[::1]:8080"])
 def test_hosts(host: str) -> None:
-    greeting = DEFINITION.client({"host": host}, Random(1))
+    greeting = DEFINITION.look({"host": host}).greeting(Random(1))
     cover = greeting.begin(bytes(greeting.record_size(0)), *KEYS)
     assert f"Host: {host}\r\n".encode() in b"".join(cover.data_to_send())
 

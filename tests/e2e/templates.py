@@ -8,7 +8,8 @@ from random import Random
 
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_definition import HttpDefinition
-from obfsfte.covers.templates import Seeded, Template
+from obfsfte.covers.template_fields import AnyField, Field, Seeded
+from obfsfte.covers.templates import Template
 from obfsfte.covers.websocket_definition import WebSocketDefinition
 
 AnyDefinition = HttpDefinition | WebSocketDefinition
@@ -41,15 +42,22 @@ def filled(cover: str, template: Template, strings: Mapping[str, str]) -> str:
     """The template with `strings`, and with others for what else is in it."""
     of = definition(cover)
     random = Random(template.text)
-    mine = {name: field.value(Seeded("x"), random) for name, field in of.fields.items()}
+    mine = {name: string(field, random) for name, field in of.fields.items()}
     for name, carrier in of.carriers.items():
         language = random.choice(carrier.embeddings).language
         mine[name] = language.unrank(random.randrange(language.size)).decode()
     if isinstance(of, HttpDefinition):
-        for name, (_, languages) in of.tickets.items():
-            mine[name] = languages[0].unrank(random.randrange(languages[0].size)).decode()
+        for name, (_, strings) in of.tickets.items():
+            mine[name] = strings.fresh(random).decode()
     mine |= strings
     return re.sub(r"\{(\w+)\}", lambda match: mine[match[1]], template.text.strip())
+
+
+def string(field: AnyField, random: Random) -> str:
+    """One that the field can have."""
+    if isinstance(field, Field) and field.per != "bridge":
+        return field.fresh(random).decode()
+    return field.of_bridge(Seeded("x")).decode()
 
 
 def common(head: str, varying: list[tuple[str, str]]) -> str:

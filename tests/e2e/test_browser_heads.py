@@ -10,11 +10,10 @@ import re
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from obfsfte.covers.templates import Follower, Seeded
+from obfsfte.covers.template_fields import Follower, Seeded
 from obfsfte.covers.websocket import MAX_FROM_CLIENT
 from obfsfte.covers.websocket_frames import Opcode
 from tests.e2e import templates
@@ -87,9 +86,8 @@ def step(head: str) -> Step:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("browser", ["chrome", "firefox"])
 def test_what_a_browser_sends(tmp_path: Path, browser: str, scheme: str) -> None:
-    languages = (
-        templates.definition("http").fields[f"{browser}_languages"].value(Seeded(scheme), Random())
-    )
+    field = templates.definition("http").fields[f"{browser}_languages"]
+    languages = field.of_bridge(Seeded(scheme)).decode()
     strings = {
         "scheme": scheme,
         "host": NAME,
@@ -128,4 +126,4 @@ def test_the_brands_of_every_version() -> None:
         follower = templates.definition(cover).fields["brands"]
         assert isinstance(follower, Follower)
         for version, value in follower.values.items():
-            assert value == brands(int(version), ["Chromium", "Google Chrome"])
+            assert value.decode() == brands(int(version), ["Chromium", "Google Chrome"])

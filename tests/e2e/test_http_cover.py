@@ -16,7 +16,7 @@ import pytest
 
 from obfsfte.covers import Catalogue, Definition
 from obfsfte.covers.http import HttpClient, HttpServer
-from obfsfte.covers.http_opening import HttpOpening
+from obfsfte.covers.http_look import HttpOpening
 from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
@@ -136,10 +136,10 @@ def _talk(
     other: socket.socket,
 ) -> None:
     keys = random.randbytes(32), random.randbytes(32)
-    greeting = definition.client(parameters, random)
+    greeting = definition.look(parameters).greeting(random)
     client = greeting.begin(random.randbytes(greeting.record_size(74)), *keys)
     one.sendall(b"".join(client.data_to_send()))
-    [hello] = definition.opening(parameters, random).feed(other.recv(1 << 16))
+    [hello] = definition.look(parameters).opening(random).feed(other.recv(1 << 16))
     bridge = hello.accept(*keys, 0)
     assert isinstance(bridge, HttpServer)
     assert isinstance(client, HttpClient)
@@ -148,7 +148,7 @@ def _talk(
             no_record = number == 2 and not client.needs_record
             records = [] if no_record else [random.randbytes(600)]
             one.sendall(b"".join(client.say(records, NOW)))
-            opening = definition.opening(parameters, random)
+            opening = definition.look(parameters).opening(random)
             opening.feed(other.recv(1 << 16))
             assert isinstance(opening, HttpOpening)
             bridge.resume(opening)

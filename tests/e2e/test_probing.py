@@ -98,7 +98,7 @@ def hello(keys: BridgeKeys, cover: str, random: Random, now: float | None = None
     """What a client with these keys says first, at this unix time."""
     choice = CoverChoice(CATALOGUE.get(cover))
     now = int(time.time() if now is None else now)
-    return b"".join(SessionClient(choice, keys.cert, now, random).data_to_send())
+    return b"".join(SessionClient(choice.at(keys.cert), now, random).data_to_send())
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def of_the_application(head: str) -> str:
 
 @pytest.mark.parametrize(("cover", "name"), IN_FRONT)
 def test_what_a_web_server_in_front_answers(tmp_path: Path, cover: str, name: str) -> None:
-    strings = {"date": http_date(0), "accept": "-", "length": "3"}
+    strings = {"date": http_date(0).decode(), "accept": "-", "length": "3"}
     head = templates.filled(cover, templates.response(cover, name), strings)
     is_websocket = cover.startswith("websocket")
     program = name.partition("-")[0]
@@ -179,7 +179,7 @@ def test_what_an_application_answers(tmp_path: Path, cover: str, name: str, path
         "aiohttp": other_programs.aiohttp_serving,
         "uvicorn": other_programs.uvicorn_serving,
     }[name]
-    strings = {"date": http_date(0), "accept": "-", "length": "3"}
+    strings = {"date": http_date(0).decode(), "accept": "-", "length": "3"}
     head = templates.filled(cover, templates.response(cover, name), strings)
     with serving() as port:
         asked = [UPGRADE] if path == "/live" else [each.format(path=path) for each in (GET, POST)]
@@ -199,9 +199,9 @@ def test_a_date_is_the_servers_clock() -> None:
     dates = set()
     for seed in range(40):
         parameters, random, keys = {"seed": str(seed)}, Random(seed), (bytes(32), bytes(32))
-        greeting = definition.client(parameters, random)
+        greeting = definition.look(parameters).greeting(random)
         client = greeting.begin(bytes(greeting.record_size(74)), *keys)
-        hellos = definition.opening(parameters, random).feed(b"".join(client.data_to_send()))
+        hellos = definition.look(parameters).opening(random).feed(b"".join(client.data_to_send()))
         head = b"".join(hellos[0].accept(*keys, 784_111_777).data_to_send()).decode()
         dates |= set(re.findall(r"^Date: (.*)\r$", head, re.M))
     assert dates == {"Sun, 06 Nov 1994 08:49:37 GMT"}  # RFC 9110, section 5.6.7

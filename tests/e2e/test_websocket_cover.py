@@ -100,10 +100,10 @@ def test_every_template_is_a_websocket_to_its_judges(tmp_path: Path, cover: str)
                 parameters = {"seed": str(seed)}
                 with socket.create_connection((LOOPBACK, port)) as one:
                     other = listening.accept()[0]
-                    greeting = definition.client(parameters, random)
+                    greeting = definition.look(parameters).greeting(random)
                     client = greeting.begin(random.randbytes(greeting.record_size(74)), *keys)
                     one.sendall(b"".join(client.data_to_send()))
-                    [hello] = definition.opening(parameters, random).feed(other.recv(1 << 16))
+                    [hello] = definition.look(parameters).opening(random).feed(other.recv(1 << 16))
                     bridge = hello.accept(*keys, now=0)
                     for _ in range(3):
                         message = bridge.data_to_send() + bridge.wrap(random.randbytes(600))

@@ -57,7 +57,7 @@ class Network:
         self.failures: list[object] = []
 
         def open_channel() -> TurnClient:
-            return TurnClient(CHOICE, KEYS.cert, NOW, Random(3))
+            return TurnClient(CHOICE.at(KEYS.cert), NOW, Random(3))
 
         self.plain_side = Side()
         self.plain = connected(self.plain_side)
@@ -315,7 +315,7 @@ def test_a_target_that_has_left_after_its_stream_holds_nobody(pieces: int) -> No
 def test_a_target_that_cannot_be_reached_cuts_the_connection() -> None:
     network = Network()
     side, wire = network.accept()
-    side.dataReceived(b"".join(TurnClient(CHOICE, KEYS.cert, NOW, Random(9)).data_to_send()))
+    side.dataReceived(b"".join(TurnClient(CHOICE.at(KEYS.cert), NOW, Random(9)).data_to_send()))
     network.target.refuse(ConnectionRefusedError())
     assert wire.aborted
     lose(side)
@@ -325,7 +325,7 @@ def test_a_target_that_cannot_be_reached_cuts_the_connection() -> None:
 def test_a_target_is_left_alone_when_the_client_leaves_before_it_is_reached() -> None:
     network = Network()
     side, _ = network.accept()
-    side.dataReceived(b"".join(TurnClient(CHOICE, KEYS.cert, NOW, Random(9)).data_to_send()))
+    side.dataReceived(b"".join(TurnClient(CHOICE.at(KEYS.cert), NOW, Random(9)).data_to_send()))
     lose(side)
     assert network.target.cancelled == 1
     assert len(network.context.connections) == 1
@@ -379,7 +379,7 @@ def test_a_websocket_may_be_opened_after_visits(before: int) -> None:
             site_side, _ = network.site_of()
         site_side.dataReceived(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         assert wire.drain().startswith(b"HTTP/1.1 404")
-    client = SessionClient(WEBSOCKET, KEYS.cert, NOW, Random(9))
+    client = SessionClient(WEBSOCKET.at(KEYS.cert), NOW, Random(9))
     side.dataReceived(b"".join(client.data_to_send()))
     target_side, target = network.target.accept()
     client.receive(wire.drain())
