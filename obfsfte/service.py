@@ -31,11 +31,11 @@ from twisted.python.failure import Failure
 from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine, parse_address
 from obfsfte.channel import Channel, Opening
 from obfsfte.errors import ConfigError, plain, quoted
+from obfsfte.transport.address_endpoint import tcp_endpoint
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.dial import tcp_endpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 from obfsfte.way import Way, way_to

@@ -9,7 +9,7 @@ before tor was answered; then what most bridges speak.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,15 @@ from twisted.internet.protocol import ClientFactory, Factory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
-from obfsfte.channel import Channel
 from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig
 from obfsfte.service import BACKLOG, TunnelService, make_context, secured
+from obfsfte.transport.address_endpoint import tcp_endpoint
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import tcp_endpoint, warn_unreached
+from obfsfte.transport.dial import warn_unreached
 from obfsfte.transport.socks import SocksRequest
 from obfsfte.transport.socks_listener import SocksPhase, SocksServerProtocol
 from obfsfte.way import way_to
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 #: Loopback, for tor alone.
 _SOCKS_HOST = "127.0.0.1"
 
-#: Bridges whose wires are kept ready; any program of this machine may ask for more.
-_MOST_WIRES = 64
+#: Bridges that are kept ready; any program of this machine may ask for more.
+_MOST_BRIDGES = 64
 
 
 class ManagedClient(ManagedProxy):
@@ -51,9 +51,9 @@ class ManagedClient(ManagedProxy):
 
     def __init__(self, reactor: Any, plugin: ClientTransportPlugin) -> None:
         super().__init__(reactor, plugin)
-        self._dialler = _Dialler(reactor, plugin.config)
+        self._dialler = _dialler(reactor, plugin.config)
         self._context = make_context(reactor)
-        self._wires: dict[frozenset[tuple[str, str]], Callable[[], Channel]] = {}
+        self._bridges: dict[tuple[str, int, frozenset[tuple[str, str]]], Bridge] = {}
 
     async def launch(self) -> None:
         if self._plugin.config.getProxy() is not None:
@@ -80,9 +80,7 @@ class ManagedClient(ManagedProxy):
         self._plugin.reportMethodSuccess(name, "socks5", (address.host, address.port))
 
     def _requested(self, request: SocksRequest, phase: SocksPhase) -> None:
-        way = way_to(request.host, request.port, request.arguments)
-        endpoint = secured(self._endpoint(way.host, way.port), way)
-        bridge = Bridge(endpoint, self._wire(request.arguments))
+        bridge = self._bridge(request)
         connection = ClientConnection(phase.side, bridge, self._context)
         # Nobody says all that he has to say to a bridge before he knows that there is one.
         established = connection.start(phase.succeed, half_closes=False)
@@ -93,17 +91,23 @@ class ManagedClient(ManagedProxy):
             warn_unreached("bridge", failure)
         phase.fail(failure)
 
-    def _wire(self, arguments: Mapping[str, str]) -> Callable[[], Channel]:
+    def _bridge(self, request: SocksRequest) -> Bridge:
         """What a line asks for, made once: tor says it anew for each connection."""
+        line = (request.host, request.port, frozenset(request.arguments.items()))
+        bridge = self._bridges.get(line)
+        if bridge is None:
+            if len(self._bridges) >= _MOST_BRIDGES:
+                self._bridges.clear()
+            bridge = self._bridges[line] = self._make_bridge(request)
+        return bridge
+
+    def _make_bridge(self, request: SocksRequest) -> Bridge:
         from obfsfte.bridge import unix_time
         from obfsfte.wires import client_wire
 
-        line = frozenset(arguments.items())
-        if line not in self._wires:
-            if len(self._wires) >= _MOST_WIRES:
-                self._wires.clear()
-            self._wires[line] = client_wire(arguments, self._catalogue, unix_time)
-        return self._wires[line]
+        way = way_to(request.host, request.port, request.arguments)
+        endpoint = secured(self._endpoint(way.host, way.port), way)
+        return Bridge(endpoint, client_wire(request.arguments, self._catalogue, unix_time))
 
     @cached_property
     def _catalogue(self) -> Catalogue:
@@ -114,13 +118,20 @@ class ManagedClient(ManagedProxy):
     def _endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
         proxy = self._plugin.config.getProxy()
         if proxy is None:
-            return self._dialler.endpoint(host, port)
+            return tcp_endpoint(self._dialler, host, port)
         from obfsfte.transport.outbound_proxy import ProxiedEndpoint, ProxyAddress
 
         credentials = self._plugin.config.getProxyCredentials()
         address = ProxyAddress(proxy.scheme, str(proxy.hostname), int(proxy.port or 0), credentials)
-        way_to_proxy = self._dialler.endpoint(address.host, address.port)
+        way_to_proxy = tcp_endpoint(self._dialler, address.host, address.port)
         return ProxiedEndpoint(self._reactor, way_to_proxy, address, host, port)
+
+
+def _dialler(reactor: Any, config: ClientConfig) -> Any:
+    """The reactor, as endpoints shall see it."""
+    if config.outboundBindAddressV4 is None and config.outboundBindAddressV6 is None:
+        return reactor
+    return _Dialler(reactor, config)
 
 
 class _Dialler:
@@ -137,10 +148,6 @@ class _Dialler:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
-
-    def endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
-        """The way to an address, or to a name, which is then looked up."""
-        return tcp_endpoint(self, host, port)
 
     def connectTCP(
         self,

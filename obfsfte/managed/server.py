@@ -31,8 +31,8 @@ from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.pyptlib.server_config import UNSPECIFIED_BIND_ADDRESS
 from obfsfte.service import BACKLOG, TunnelService, client_endpoint, make_context, make_site
 from obfsfte.state import StateDirectory
+from obfsfte.transport.address_endpoint import tcp_endpoint
 from obfsfte.transport.context import Context
-from obfsfte.transport.dial import tcp_endpoint
 from obfsfte.transport.extorport import ExtORPortEndpoint
 from obfsfte.transport.server import Site, TunnelServerFactory
 from obfsfte.transport.side import Side
@@ -66,7 +66,7 @@ class ManagedServer(ManagedProxy):
         bridge, classic, fallback = self._parse(options)
         proxies = _trusted_proxies(options)
         context = make_context(self._reactor)
-        target = partial(self._target, name)
+        target = self._target(name)
         factory = _LateFactory(
             lambda: make_site([*bridge.wires(), *classic], target, fallback, proxies), context
         )
@@ -117,20 +117,22 @@ class ManagedServer(ManagedProxy):
         bridge = SessionBridge.open(self._state, covers, catalogue(state=self._state.path), site)
         return bridge, classic, fallback
 
-    def _target(self, name: str, user_address: IAddress) -> IStreamClientEndpoint:
+    def _target(self, name: str) -> Callable[[IAddress], IStreamClientEndpoint]:
+        """The way to tor for each client's address."""
         config = self._plugin.config
         extended = config.getExtendedORPort()
         if extended is None:
             orport = config.getORPort()
             if orport is None:  # ServerConfig makes sure of it
                 raise RuntimeError("tor gave neither an ORPort nor an Extended ORPort")
-            return tcp_endpoint(self._reactor, *orport)
-        return ExtORPortEndpoint(
+            endpoint = tcp_endpoint(self._reactor, *orport)
+            return lambda _user_address: endpoint
+        return partial(
+            ExtORPortEndpoint,
             self._reactor,
             tcp_endpoint(self._reactor, *extended),
             str(config.getAuthCookieFile()),
             name,
-            user_address,
         )
 
     def _server_endpoint(self, host: str, port: int) -> IStreamServerEndpoint:

@@ -68,10 +68,11 @@ class ClientConnection:
             await connect_side(self._bridge.endpoint, self._wire, context)
             channel = self._bridge.open_channel()
             from_wire = await Handshake(self._wire, channel, context).start()
+            from_plain = before_relay()
             relay = self._relay(channel)
         finally:
             context.connections.discard(self)
-        relay.start(from_wire, before_relay())
+        relay.start(from_wire, from_plain)
 
     def _relay(self, channel: Channel) -> Relay:
         if not channel.takes_turns:

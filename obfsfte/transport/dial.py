@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any, NoReturn
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import (
     ConnectError,
     ConnectionClosed,
@@ -39,63 +37,57 @@ class HandshakeFailed(UnusableConnection):
     """The bridge was reached, but it is not one that our settings fit."""
 
 
-class _SideFactory(Factory):
+class _Attempt(Factory):
+    """Connects one side. `over` fires when it is connected, TLS included, or given up."""
+
     noisy = False
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
+        self.over: Deferred[None] = Deferred(self._cancelled)
         self._side = side
+        self._is_given_up = False
+        self._deadline = context.deadlines.add(context.timeouts.connect, self._expire)
+        self._step: Deferred[Any] = maybeDeferred(endpoint.connect, self)
+        self._step.addCallbacks(self._connected, _misnamed).addErrback(self._failed)
 
     def buildProtocol(self, addr: IAddress | None) -> Side:
         return self._side
 
+    def _connected(self, _protocol: object) -> None:
+        securing = self._side.until_secure()
+        if securing is None:
+            self._succeeded()
+        else:
+            self._step = securing
+            securing.addErrback(_tls_failed).addCallbacks(self._succeeded, self._failed)
 
-def tcp_endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
-    """The way to an IP address, or to a name in ASCII, which is then looked up.
+    def _succeeded(self, _result: object = None) -> None:
+        if not self._is_given_up:
+            self._deadline.cancel()
+            self.over.callback(None)
 
-    HostnameEndpoint takes both, but asks a thread even for addresses, each time.
-    """
-    try:
-        version = ip_address(host).version
-    except ValueError:
-        return HostnameEndpoint(reactor, host, port)
-    return (TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint)(reactor, host, port)
+    def _failed(self, failure: Failure) -> None:
+        # Endpoints have exceptions of their own for being cancelled, or say something else.
+        if not self._is_given_up:
+            self._deadline.cancel()
+            self.over.errback(failure)
+
+    def _expire(self) -> None:
+        self._give_up()
+        self.over.errback(ConnectTimeoutError(string="no answer in time"))
+
+    def _cancelled(self, _over: Deferred[None]) -> None:
+        self._deadline.cancel()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        self._step.cancel()
 
 
-async def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> None:
+def connect_side(endpoint: IStreamClientEndpoint, side: Side, context: Context) -> Deferred[None]:
     """Connect `side`. Cancelling gives up the attempt; so does the connect timeout."""
-    connecting: Deferred[Any] = endpoint.connect(_SideFactory(side))
-    connecting.addCallbacks(lambda _protocol: _secured(side), _misnamed)
-    is_late = is_cancelled = False
-
-    def cancel(_attempt: object) -> None:
-        nonlocal is_cancelled
-        is_cancelled = True
-        connecting.cancel()
-
-    def pass_on(result: Any) -> None:
-        if not attempt.called:
-            attempt.callback(result)
-
-    attempt: Deferred[Any] = Deferred(cancel)
-    connecting.addBoth(pass_on)
-
-    def give_up() -> None:
-        nonlocal is_late
-        is_late = True
-        attempt.cancel()
-
-    deadline = context.deadlines.add(context.timeouts.connect, give_up)
-    try:
-        await attempt
-    except Exception:
-        if is_late:
-            raise ConnectTimeoutError(string="no answer in time") from None
-        # Endpoints have exceptions of their own for it, or say that there is no such name.
-        if is_cancelled:
-            raise CancelledError from None
-        raise
-    finally:
-        deadline.cancel()
+    return _Attempt(endpoint, side, context).over
 
 
 def _misnamed(failure: Failure) -> NoReturn:
@@ -104,20 +96,11 @@ def _misnamed(failure: Failure) -> NoReturn:
     raise UnusableConnection("its name cannot be one of a host") from None
 
 
-def _secured(side: Side) -> Deferred[None] | None:
-    """Fires when its TLS is set up; None: it has none."""
-    securing = side.until_secure()
-    return None if securing is None else securing.addErrback(_tls_failed)
-
-
 def _tls_failed(failure: Failure) -> NoReturn:
-    error: Any = failure.value
-    if isinstance(error, CancelledError):
-        raise error
-    raise UnusableConnection(f"TLS failed ({_tls_fault(error)})") from None
+    raise UnusableConnection(f"TLS failed ({_tls_fault(failure.value)})") from None
 
 
-def _tls_fault(error: Exception) -> str:
+def _tls_fault(error: Any) -> str:
     from service_identity import VerificationError  # slow to load, and seldom needed
 
     if isinstance(error, UnusableConnection):

@@ -37,22 +37,20 @@ class FallbackVisit:
     it what the visitor said.
     """
 
+    reached: Deferred[None]
+
     def __init__(self, on_event: Callable[[], None], context: Context) -> None:
         self.side = Side(self)
         self.said = b""
-        self.reached: Deferred[None] = Deferred()
         self._context = context
         self._unheard: list[bytes] = []
         self._on_event = on_event
-        self._started = False
         self._ended = False
 
     def start(self, endpoint: IStreamClientEndpoint) -> None:
-        """Connect to the site; once."""
-        if not self._started:
-            self._started = True
-            self.reached = Deferred.fromCoroutine(connect_side(endpoint, self.side, self._context))
-            self.reached.addErrback(self._failed)
+        """Connect to the site. It may fail at once, which is an event."""
+        self.reached = connect_side(endpoint, self.side, self._context)
+        self.reached.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> Failure:
         if was_reset(failure) and not self._ended:

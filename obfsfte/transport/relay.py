@@ -199,9 +199,9 @@ class Relay:
         if self._channel.peer_closed and not self._wire_ended:
             self._wire_ended = True
             self._plain.take_no_more()
-            if not self._plain.is_lost:
-                self._plain.half_close()
             self._close_if_both_ended()
+            if not self._closing and not self._plain.is_lost:
+                self._plain.half_close()
 
     def _close_if_both_ended(self) -> None:
         if self._wire_ended and self._plain_ended and not self._closing:

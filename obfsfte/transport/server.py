@@ -68,17 +68,17 @@ class ServerConnection:
         self._site = site
         self._context = context
         self._dialling: Deferred[None] | None = None
+        self._visit: FallbackVisit | None = None
         self._session: ServerSession | None = None
         self._idle: Deadline | None = None
         self._swallow_until = 0.0  # on the reactor's clock
 
     def start(self) -> None:
         self._open_gate()
-        if self._site.fallback is not None:
-            self._fallback.start(self._site.fallback)
+        self._begin_visit()
 
     def _open_gate(self) -> None:
-        self._fallback = FallbackVisit(self._fallback_speaks, self._context)
+        self._visit = None
         make_follower = self._site.follower
         self._follower = None if make_follower is None else make_follower()
         self._context.connections.add(self)
@@ -96,7 +96,7 @@ class ServerConnection:
         )
 
     def _welcome(self, channel: Channel) -> None:
-        self._fallback.end()
+        self._end_visit()
         if channel.takes_turns:
             self._serve(cast("TurnServer", channel))
             return
@@ -154,9 +154,16 @@ class ServerConnection:
     def _pass_on(self, data: bytes) -> None:
         if self._follower is not None and not self._follower.feed(data):
             self._follower = None
-        if self._site.fallback is not None:
-            self._fallback.start(self._site.fallback)
-            self._fallback.hear(data)
+        visit = self._begin_visit()
+        if visit is not None:
+            visit.hear(data)
+
+    def _begin_visit(self) -> FallbackVisit | None:
+        """The visit to the fallback site, begun unless it has; None: there is no site."""
+        if self._visit is None and self._site.fallback is not None:
+            self._visit = FallbackVisit(self._fallback_speaks, self._context)
+            self._visit.start(self._site.fallback)
+        return self._visit
 
     def _fallback_speaks(self) -> None:
         """A site that speaks or hangs up before the visitor is known does it to a stranger."""
@@ -164,37 +171,36 @@ class ServerConnection:
 
     def _turn_away(self) -> None:
         self._end_idleness()
-        if self._site.fallback is None:
+        visit = self._begin_visit()
+        if visit is None:
             self._swallow()
             return
-        self._fallback.start(self._site.fallback)
         self._hold()
-        self._dialling = self._fallback.reached
-        self._dialling.addCallback(lambda _: self._join_fallback())
-        self._dialling.addErrback(self._no_fallback)
+        self._dialling = visit.reached
+        self._dialling.addCallback(lambda _: self._join_fallback(visit))
+        self._dialling.addErrback(self._no_fallback, visit)
 
-    def _join_fallback(self) -> None:
-        fallback = self._fallback
+    def _join_fallback(self, visit: FallbackVisit) -> None:
         splice: Splice
         if self._follower is None:
-            splice = Splice(self._wire, fallback.side, self._context)
+            splice = Splice(self._wire, visit.side, self._context)
         else:
             splice = FollowedSplice(
                 self._wire,
-                fallback.side,
+                visit.side,
                 self._context,
                 self._follower,
                 self._site.openings,
                 self._welcome,
             )
-        self._join(splice, fallback.take_unheard(), fallback.said)
+        self._join(splice, visit.take_unheard(), visit.said)
 
-    def _no_fallback(self, failure: Failure) -> None:
+    def _no_fallback(self, failure: Failure, visit: FallbackVisit) -> None:
         """As if there were none: to be cut at once would show that the gate has decided."""
         is_down = failure.check(CancelledError) is None and not was_reset(failure)
         if is_down and not self._wire.is_lost:
             warn_unreached("fallback", failure)
-            self._fallback.take_unheard()
+            visit.take_unheard()
             self._swallow()
             self._wire.release()
         else:
@@ -228,8 +234,12 @@ class ServerConnection:
 
     def _left(self) -> None:
         self._end_idleness()
-        self._fallback.end()
+        self._end_visit()
         self._discard()
+
+    def _end_visit(self) -> None:
+        if self._visit is not None:
+            self._visit.end()
 
     def _discard(self) -> None:
         self._context.connections.discard(self)
@@ -241,7 +251,7 @@ class ServerConnection:
 
     def abort(self) -> None:
         """End it in whatever phase it is."""
-        self._fallback.end()
+        self._end_visit()
         if self._dialling is not None:
             self._dialling.cancel()
         if not self._wire.is_lost:
@@ -309,11 +319,11 @@ class _Accepted(Side):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        if self._site.proxies.announces(self.transport.getPeer()):
-            ProxyHeaderPhase(self, self._begin, self._context)
+        peer = self.transport.getPeer()
+        if self._site.proxies.announces(peer):
+            ProxyHeaderPhase(self, lambda source: self._begin(source or peer), self._context)
         else:
-            self._begin(None)
+            self._begin(peer)
 
-    def _begin(self, source: IAddress | None) -> None:
-        peer = source or self.transport.getPeer()
+    def _begin(self, peer: IAddress) -> None:
         ServerConnection(self, peer, self._site, self._context).start()

@@ -148,7 +148,7 @@ class Side(TwistedProtocol):
                 self._securing.errback(reason)
             return
         # A transport that cannot close by halves (TLS) reports a clean end only here.
-        if reason is not None and reason.check(ConnectionDone) is not None:
+        if reason is not None and isinstance(reason.value, ConnectionDone):
             if not self.has_read_ended:
                 self.readConnectionLost()
             if self._held is not None:
@@ -206,6 +206,7 @@ class Side(TwistedProtocol):
             self.transport.loseConnection()
         else:
             lose_write()
+            self.flush()  # or the FIN waits for a turn of the reactor
 
     def close(self) -> None:
         """Close after all that was written has been sent."""

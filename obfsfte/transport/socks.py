@@ -25,8 +25,12 @@ takes the connection over.
 from __future__ import annotations
 
 import enum
-import ipaddress
+import re
+import socket
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from types import MappingProxyType
 from typing import NoReturn
 
 import attrs
@@ -45,7 +49,8 @@ NO_ACCEPTABLE_METHOD = 0xFF
 _IPV4 = 1
 _NAME = 3
 _IPV6 = 4
-_IP_LENGTHS = {_IPV4: 4, _IPV6: 16}
+_IP_FAMILIES = {_IPV4: (socket.AF_INET, 4), _IPV6: (socket.AF_INET6, 16)}
+_NAME_SHAPE = re.compile("[!-~]{1,255}")
 
 #: Where our own connection to the bridge comes from is nobody's business: replies say this.
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104
@@ -181,7 +186,7 @@ class SocksServer:
         if not username or not password:
             self._refuse(refusal, "an empty user name or password")
         try:
-            self._arguments = parse_client_args(username, password)
+            self._arguments = _arguments_in(username, password)
         except ValueError as error:
             self._refuse(refusal, f"malformed arguments: {error}")
         del self._received[:password_end]
@@ -217,8 +222,10 @@ class SocksServer:
         raise SocksError(message, reply)
 
 
-def pack_reply(reply: Reply) -> bytes:
-    return bytes([VERSION, reply, 0]) + pack_address(_UNSPECIFIED, 0)
+@lru_cache(maxsize=64)
+def _arguments_in(username: bytes, password: bytes) -> Mapping[str, str]:
+    """A login's arguments, read once: tor says those of a bridge for each connection."""
+    return MappingProxyType(parse_client_args(username, password))
 
 
 def pack_address(host: str, port: int) -> bytes:
@@ -227,7 +234,7 @@ def pack_address(host: str, port: int) -> bytes:
     Raises ValueError for what is neither an IP address nor a name.
     """
     try:
-        address = ipaddress.ip_address(host)
+        address = ip_address(host)
     except ValueError:
         name = pack_name(host)
         packed = bytes([_NAME, len(name)]) + name
@@ -245,7 +252,7 @@ def pack_name(host: str) -> bytes:
 
 def is_name(host: str) -> bool:
     """Whether `host` can be a name in a request: 1 to 255 printable ASCII, no blank."""
-    return 0 < len(host) < 256 and all("!" <= char <= "~" for char in host)
+    return _NAME_SHAPE.fullmatch(host) is not None
 
 
 def parse_address(data: bytes | bytearray) -> tuple[str, int, int] | None:
@@ -256,16 +263,26 @@ def parse_address(data: bytes | bytearray) -> tuple[str, int, int] | None:
     if not data:
         return None
     kind = data[0]
-    if kind in _IP_LENGTHS:
-        start, end = 1, 1 + _IP_LENGTHS[kind]
+    if kind in _IP_FAMILIES:
+        family, length = _IP_FAMILIES[kind]
+        start, end = 1, 1 + length
     elif kind != _NAME:
         raise SocksError(f"address type {kind}", Reply.ADDRESS_TYPE_NOT_SUPPORTED)
     elif len(data) < 2:
         return None
     else:
+        family = None
         start, end = 2, 2 + data[1]
     if len(data) < end + 2:
         return None
     address = bytes(data[start:end])
-    host = address.decode("latin-1") if kind == _NAME else str(ipaddress.ip_address(address))
+    host = address.decode("latin-1") if family is None else socket.inet_ntop(family, address)
     return host, int.from_bytes(data[end : end + 2], "big"), end + 2
+
+
+#: What every reply ends with.
+_BOUND_TO = pack_address(_UNSPECIFIED, 0)
+
+
+def pack_reply(reply: Reply) -> bytes:
+    return bytes([VERSION, reply, 0]) + _BOUND_TO

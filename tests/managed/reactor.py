@@ -88,10 +88,10 @@ class Reactor(FakeReactor):
 
     def answer(self, index: int = -1) -> tuple[Any, FakeTransport]:
         """A connection attempt succeeds."""
-        protocol = self.tcpClients[index][2].buildProtocol(None)
         transport = FakeTransport()
-        protocol.makeConnection(transport)
-        return protocol, transport
+        transport.protocol = self.tcpClients[index][2].buildProtocol(None)
+        transport.protocol.makeConnection(transport)
+        return transport.protocol, transport
 
     def refuse(self, error: Exception, index: int = -1) -> None:
         """A connection attempt fails."""

@@ -16,8 +16,9 @@ from obfsfte.managed.client import ManagedClient
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig, parseProxyURI
 from obfsfte.pyptlib.util import encode_client_args
+from obfsfte.transport.client import Bridge
 from obfsfte.transport.side import Side
-from obfsfte.transport.socks import pack_address
+from obfsfte.transport.socks import SocksRequest, pack_address
 
 from ..transport.fakes import FakeTransport, lose
 from ..transport.test_socks import LOGIN, NO_LOGIN, login
@@ -373,8 +374,13 @@ def test_stopping_cuts_connections_in_any_phase(tmp_path: Path) -> None:
 
 def test_a_line_is_read_once_and_not_any_number_of_lines_are_kept(tmp_path: Path) -> None:
     client = Client(tmp_path)
-    made = {id(client.proxy._wire({"format": "dummy"})) for _ in range(3)}
-    assert len(made) == 1
+
+    def bridge(host: str, **arguments: str) -> Bridge:
+        return client.proxy._bridge(SocksRequest(host, 443, arguments))
+
+    made = [bridge(ADDRESS, format="dummy") for _ in range(3)]
+    assert made[0] is made[1] is made[2]
+    assert bridge("192.0.2.2", format="dummy") is not made[0]
     for number in range(200):
-        client.proxy._wire({"key": f"{number:064x}", "format": "dummy"})
-        assert len(client.proxy._wires) <= 64
+        bridge(ADDRESS, key=f"{number:064x}", format="dummy")
+        assert len(client.proxy._bridges) <= 64

@@ -11,10 +11,11 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from obfsfte.transport.address_endpoint import AddressEndpoint, tcp_endpoint
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.dial import connect_side, describe, tcp_endpoint, warn_unreached
+from obfsfte.transport.dial import connect_side, describe, warn_unreached
 from obfsfte.transport.side import Side
 from tests.transport.fakes import FakeReactor
 
@@ -26,7 +27,7 @@ class Dialling:
         self.reactor = FakeReactor()
         context = Context(Deadlines(self.reactor), Connections(), Timeouts(connect=5.0))
         endpoint = kind(self.reactor, "192.0.2.1", 80)
-        self.attempt = Deferred.fromCoroutine(connect_side(endpoint, Side(), context))
+        self.attempt = connect_side(endpoint, Side(), context)
         self.failures: list[Failure] = []
         self.attempt.addErrback(self.failures.append)
         self.reactor.advance(1)
@@ -34,7 +35,7 @@ class Dialling:
         assert len(self.reactor.tcpClients) == 1
 
 
-@pytest.mark.parametrize("kind", [TCP4ClientEndpoint, HostnameEndpoint])
+@pytest.mark.parametrize("kind", [AddressEndpoint, TCP4ClientEndpoint, HostnameEndpoint])
 class TestNobodyAnswers:
     def test_giving_up_is_told_as_a_timeout(self, kind: type[IStreamClientEndpoint]) -> None:
         dialling = Dialling(kind)
@@ -60,7 +61,7 @@ def test_an_attempt_that_is_cancelled_while_the_name_is_looked_up_is_told_as_tha
     reactor.nameResolver = SilentResolver()
     context = Context(Deadlines(reactor), Connections(), Timeouts(connect=5.0))
     endpoint = HostnameEndpoint(reactor, "bridge.example", 80)
-    attempt = Deferred.fromCoroutine(connect_side(endpoint, Side(), context))
+    attempt = connect_side(endpoint, Side(), context)
     failures: list[Failure] = []
     attempt.addErrback(failures.append)
     attempt.cancel()
@@ -76,7 +77,7 @@ def test_only_names_are_looked_up(host: str, is_dialled: bool) -> None:
     reactor.nameResolver = SilentResolver()
     context = Context(Deadlines(reactor), Connections(), Timeouts(connect=5.0))
     attempt = connect_side(tcp_endpoint(reactor, host, 80), Side(), context)
-    Deferred.fromCoroutine(attempt).addErrback(lambda _failure: None)
+    attempt.addErrback(lambda _failure: None)
     assert [client[0] for client in reactor.tcpClients] == [host] * is_dialled
 
 
@@ -84,7 +85,7 @@ def attempt_at(endpoint: IStreamClientEndpoint) -> Failure:
     """How it fails."""
     context = Context(Deadlines(FakeReactor()), Connections(), Timeouts(connect=5.0))
     failures: list[Failure] = []
-    Deferred.fromCoroutine(connect_side(endpoint, Side(), context)).addErrback(failures.append)
+    connect_side(endpoint, Side(), context).addErrback(failures.append)
     (failure,) = failures
     return failure
 

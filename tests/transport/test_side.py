@@ -6,12 +6,12 @@ import errno
 import os
 
 import pytest
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
+from obfsfte.transport.address_endpoint import AddressEndpoint
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadlines
@@ -22,13 +22,13 @@ from tests.transport.fakes import FakeReactor
 from .fakes import FakeTransport
 
 
-@pytest.mark.parametrize("endpoint_type", [TCP4ClientEndpoint, HostnameEndpoint])
+@pytest.mark.parametrize("endpoint_type", [AddressEndpoint, TCP4ClientEndpoint, HostnameEndpoint])
 def test_an_endpoint_leaves_a_side_its_half_close(endpoint_type: type) -> None:
     """TCP asks the object that it knows as its protocol, which is the endpoint's wrapper."""
     reactor = FakeReactor()
     context = Context(Deadlines(reactor), Connections())
     side = Side()
-    Deferred.fromCoroutine(connect_side(endpoint_type(reactor, "127.0.0.1", 80), side, context))
+    connect_side(endpoint_type(reactor, "127.0.0.1", 80), side, context)
     reactor.advance(0)
     _host, _port, factory, _timeout, _bind = reactor.tcpClients[0]
     transport = FakeTransport()
