@@ -48,9 +48,9 @@ _LONGEST_LINE = 1 << 14
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _locked(lock: Path) -> Iterator[None]:
     # Opened anew each time: processes that inherit one descriptor would share its lock.
-    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -86,6 +86,7 @@ class StateDirectory:
         self.path = Path(path)
         self._keys_path = self.path / "bridge.keys"
         self._bridge_line_path = self.path / "bridgeline.txt"
+        self._lock_path = self.path / "lock"
 
     def keys(self) -> BridgeKeys:
         """The bridge's keys, which must be there."""
@@ -134,7 +135,7 @@ class StateDirectory:
         self, now: int, memory: ReplayFilter, on_error: Callable[[OSError], None]
     ) -> ReplayJournal:
         """The server's replay filter. `now` is unix time; see `ReplayJournal` for `on_error`."""
-        journal = ReplayJournal(self.path, memory, on_error)
+        journal = ReplayJournal(self.path, self._lock_path, memory, on_error)
         with self._changing():
             journal.catch_up(now)
         return journal
@@ -168,7 +169,7 @@ class StateDirectory:
                 raise ConfigError(
                     f"{directory}: others may write to this directory; run: chmod 700 {directory}"
                 )
-            with _locked(self.path):
+            with _locked(self._lock_path):
                 yield
 
     @contextlib.contextmanager
@@ -196,20 +197,21 @@ class ReplayJournal:
     """
 
     def __init__(
-        self, directory: Path, memory: ReplayFilter, on_error: Callable[[OSError], None]
+        self, directory: Path, lock: Path, memory: ReplayFilter, on_error: Callable[[OSError], None]
     ) -> None:
-        self._directory = directory
         self._path = directory / "replay.journal"
+        self._lock = lock
         self._memory = memory
         self._on_error = on_error
         self._fd = -1
+        self._identity = (-1, -1)  # device and inode of the open file
         self._read = 0  # bytes of the file that are in the memory
 
     def check_and_add(self, nonce: bytes, client_time: int, now: int) -> bool:
         """Whether a hello may be answered; each may be once. Times are unix time, in seconds."""
         fresh = None
         try:
-            with _locked(self._directory):
+            with _locked(self._lock):
                 self.catch_up(now)
                 fresh = self._memory.check_and_add(nonce, client_time, now)
                 if fresh:
@@ -224,8 +226,7 @@ class ReplayJournal:
 
     def catch_up(self, now: int) -> None:
         """Read what other processes appended. The caller holds the lock."""
-        self._open()
-        size = os.fstat(self._fd).st_size
+        size = self._open()
         whole = size - size % JOURNAL_ENTRY.size
         if whole < size:
             os.ftruncate(self._fd, whole)
@@ -241,8 +242,7 @@ class ReplayJournal:
             _replace(
                 self._path, b"".join(JOURNAL_ENTRY.pack(*entry) for entry in self._memory.entries())
             )
-            self._open()
-            self._read = os.fstat(self._fd).st_size
+            self._read = self._open()
 
     def close(self) -> None:
         """Give the file back to the system."""
@@ -250,18 +250,23 @@ class ReplayJournal:
             os.close(self._fd)
             self._fd = -1
 
-    def _open(self) -> None:
-        """Have the current file open: another process may have replaced it."""
+    def _open(self) -> int:
+        """Have the current file open, which another process may have replaced; return its size."""
         if self._fd >= 0:
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
-                    return
+                status = os.stat(self._path)
+                if (status.st_dev, status.st_ino) == self._identity:
+                    return status.st_size
             self.close()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._fd = os.open(self._path, flags, 0o600)
         self._read = 0
+        status = os.fstat(self._fd)
+        self._identity = status.st_dev, status.st_ino
+        return status.st_size
 
     def _append(self, client_time: int, nonce: bytes) -> None:
         entry = JOURNAL_ENTRY.pack(client_time, nonce)
         if os.write(self._fd, entry) < len(entry):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self._read += len(entry)

@@ -59,6 +59,7 @@ class ReplayFilter:
         self._minutes: dict[int, set[bytes] | None] = {}
         self._size = 0
         self._first_minute = 0  # of some earlier ones, nonces were forgotten
+        self._kept_from = 0  # no minute before this is there
 
     @property
     def size(self) -> int:
@@ -123,6 +124,9 @@ class ReplayFilter:
 
     def _expire(self, now: int) -> None:
         oldest = self._oldest(now)
+        if oldest == self._kept_from:
+            return
+        self._kept_from = oldest
         for minute in [minute for minute in self._minutes if minute < oldest]:
             self._size -= len(self._minutes.pop(minute) or ())
             self._first_minute = max(self._first_minute, minute + 1)

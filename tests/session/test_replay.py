@@ -52,6 +52,16 @@ def test_a_clock_that_is_set_back_revives_nothing():
     assert seen.check_and_add(nonce(3), NOW + 1199, NOW + 1199)
 
 
+def test_a_clock_that_was_set_back_for_a_while_leaves_nothing():
+    seen = ReplayFilter(window=600)
+    back = NOW - 1200
+    assert seen.check_and_add(nonce(1), NOW, NOW)
+    assert seen.check_and_add(nonce(2), back, back)
+    assert seen.check_and_add(nonce(3), NOW, NOW)
+    assert seen.size == 2
+    assert not seen.check_and_add(nonce(2), back, back)
+
+
 def test_a_clock_that_was_far_ahead_keeps_nobody_out():
     """As after a start with a wrong clock, which is then set."""
     before = ReplayFilter()
