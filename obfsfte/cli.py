@@ -7,6 +7,7 @@ the command line was wrong, 1 when doing what it says was not possible.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -66,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # be lost in a module that is being loaded. Where it was ignored, it stays so.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # As standard error does: file names and descriptions may be what a locale cannot write.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None:  # closed by our parent; print would take standard output in its place
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as we run
     try:

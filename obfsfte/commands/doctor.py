@@ -31,8 +31,8 @@ class Options(shared.Options):
 
 
 def run(options: Options) -> int:
-    state = None if options["state"] is None else PurePosixPath(os.path.abspath(options["state"]))
-    findings = examine(Machine(), PurePosixPath(options["torrc"]), state)
+    state = None if options["state"] is None else _absolute(options["state"])
+    findings = examine(Machine(), _absolute(options["torrc"]), state)
     for finding in findings:
         print(f"- {finding.what}\n    {finding.remedy}")
     if os.geteuid() != 0:
@@ -40,3 +40,7 @@ def run(options: Options) -> int:
     if not findings:
         print("nothing is wrong")
     return 1 if findings else 0
+
+
+def _absolute(path: str) -> PurePosixPath:
+    return PurePosixPath(os.path.abspath(path))

@@ -137,4 +137,6 @@ class Machine:
                 socket.create_connection(address, _CONNECT_SECONDS).close()
         except OSError as error:
             return error.strerror or str(error)
+        except UnicodeError:
+            return "its name cannot be one of a host"
         return None

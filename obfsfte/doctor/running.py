@@ -11,6 +11,7 @@ from obfsfte.doctor.machine import Machine
 from obfsfte.doctor.setups import Setup
 from obfsfte.errors import ConfigError
 from obfsfte.own_covers import catalogue
+from obfsfte.service import client_endpoint
 
 #: Two descriptors for each connection, and some; 1024 is what a process has without being asked.
 _ENOUGH_FILES = 4096
@@ -83,6 +84,13 @@ def firewall(machine: Machine, setup: Setup) -> Iterator[Finding]:
 def places(machine: Machine, setup: Setup) -> Iterator[Finding]:
     """Whether the fallback and the target answer, and the covers exist."""
     for what, place in setup.places:
+        try:
+            client_endpoint(None, place)
+        except ConfigError as error:
+            yield Finding(
+                f"{setup.configured_in}: the {what}: {error}", f"editor {setup.configured_in}"
+            )
+            continue
         fault = machine.connect(place)
         if fault is not None:
             yield Finding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from obfsfte import __version__
+from obfsfte import __version__, covers
 from obfsfte.cli import COMMANDS, main
 from obfsfte.state import StateDirectory
 from tests.commands.shell import one_complaint
@@ -126,6 +128,22 @@ def test_complaints_are_lost_and_no_output_where_standard_error_is_closed(
     command = ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=30)
     assert b"obfsfte: " not in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_locale_cannot_write_is_written_in_escapes(encoding: str, tmp_path: Path) -> None:
+    words = Path(covers.__file__).with_name("words.toml").read_text("utf-8")
+    described = re.sub("^description = .*", 'description = "\N{SNOWMAN}"', words, flags=re.M)
+    (tmp_path / "mine.toml").write_text(described, "utf-8")
+    done = subprocess.run(
+        [*COMMAND, "covers", "check", tmp_path / "mine.toml"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+    )
+    shown = "mine: \N{SNOWMAN}\n".encode(encoding, "backslashreplace")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(shown)
 
 
 def test_tors_command_without_standard_output() -> None:

@@ -291,6 +291,24 @@ def test_a_fallback_that_does_not_answer(machine: DebianBridge) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("127.0.0.1:80", "Unknown endpoint type"),
+        ("tcp:127.0.0.1:99999", "no usable port"),
+        ("tcp:site..example:80", "no address"),
+        ("tcp:s\ufffdte:80", "no address"),
+        ("tcp:80", "it reads like tcp:"),
+    ],
+)
+def test_a_fallback_that_is_no_place(machine: DebianBridge, place: str, reason: str) -> None:
+    machine.replace("/etc/tor/torrc", "tcp:127.0.0.1:80", place)
+    finding = machine.only_finding()
+    assert finding.what.startswith("/etc/tor/torrc: the fallback: cannot connect to ")
+    assert reason in finding.what
+    assert finding.remedy == "editor /etc/tor/torrc"
+
+
 def test_a_cover_that_is_not_there(machine: DebianBridge) -> None:
     machine.replace("/etc/tor/torrc", "cover=websocket", "cover=websocket,own")
     assert "no cover is named 'own'" in machine.only_finding().what
@@ -436,6 +454,7 @@ def test_a_real_place_is_connected_to() -> None:
     assert Machine().connect(place) == "Connection refused"
     assert Machine().connect("unix:/nowhere") == "No such file or directory"
     assert Machine().connect("systemd:something") is None
+    assert Machine().connect("tcp:a..b:80") == "its name cannot be one of a host"
 
 
 def test_a_real_listener_has_an_owner() -> None:
@@ -461,6 +480,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     assert f"- others may read {state}/bridge.keys, and the bridge refuses to start\n" in said
     assert f"    chmod 600 {state}/bridge.keys\n" in said
+
+
+def test_a_torrc_may_be_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torrc").write_text("SocksPort 9050\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--torrc", "torrc"]) == 1
+    assert f"{tmp_path}/torrc has no line for it" in capsys.readouterr().out
 
 
 def test_the_command_when_nothing_is_wrong(
