@@ -95,22 +95,50 @@ def greet(
     return Greeted(handshake, now), cover
 
 
-class SessionChannel:
-    """An established session in its cover; an `obfsfte.channel.Channel`."""
+class SessionEnd:
+    """What the ends of a session have in common, whether its cover takes turns or not.
 
-    __slots__ = ("_closed", "_cover", "_opener", "_outgoing", "_sealer", "peer_closed", "ready")
+    `greeted`: at a client, which has said its hello.
+    """
+
+    __slots__ = ("_greeted", "_opener", "_sealer", "clock_difference", "peer_closed", "ready")
 
     ends_with_fin = False
-    takes_turns = False
-    clock_difference: int | None = None
     forwarded_for: Sequence[bytes] = ()
 
     _sealer: Sealer
     _opener: Opener
 
-    def __init__(self, cover: Cover) -> None:
+    def __init__(self, greeted: Greeted | None = None) -> None:
         self.ready = False
         self.peer_closed = False
+        self.clock_difference: int | None = None
+        self._greeted = greeted
+
+    def _establish(self, session: Session) -> None:
+        self._sealer = session.sealer
+        self._opener = session.opener
+        self.ready = True
+
+    def _after_hello(self, records: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+        """The session's own records: the first that a client gets is the bridge's hello."""
+        if self._greeted is None or not records:
+            return records
+        session, self.clock_difference = self._greeted.welcomed(records[0])
+        self._greeted = None  # and so the key that it was made with
+        self._establish(session)
+        return records[1:]
+
+
+class SessionChannel(SessionEnd):
+    """An established session in its cover; an `obfsfte.channel.Channel`."""
+
+    __slots__ = ("_closed", "_cover", "_outgoing")
+
+    takes_turns = False
+
+    def __init__(self, cover: Cover, greeted: Greeted | None = None) -> None:
+        super().__init__(greeted)
         self._closed = False
         self._cover = cover
         self._outgoing: list[bytes] = []
@@ -123,11 +151,6 @@ class SessionChannel:
     def wake(self) -> None:
         """The cover's alarm has rung."""
         self._cover.wake()
-
-    def _establish(self, session: Session) -> None:
-        self._sealer = session.sealer
-        self._opener = session.opener
-        self.ready = True
 
     def send(self, data: bytes) -> None:
         """Carry application bytes, in records of the sizes that the cover likes best."""
@@ -174,7 +197,7 @@ class SessionChannel:
 
     def _open(self, records: Sequence[bytes | memoryview]) -> list[bytes]:
         plain = []
-        for record in records:
+        for record in self._after_hello(records):
             kind, payload = self._opener.open(record)
             if kind is RecordType.END:
                 self.peer_closed = True
@@ -188,22 +211,13 @@ class SessionChannel:
 class SessionClient(SessionChannel):
     """The client's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ("_greeted", "clock_difference")
+    __slots__ = ()
 
     def __init__(
         self, bridge: BridgeCover, now: int, random: Random, make_key: NewKey = new_key
     ) -> None:
-        self._greeted, cover = greet(bridge, now, random, make_key)
-        super().__init__(cast(Cover, cover))
-        self.clock_difference = None
-
-    def _open(self, records: Sequence[bytes | memoryview]) -> list[bytes]:
-        """The first record is the bridge's hello."""
-        if not self.ready and records:
-            session, self.clock_difference = self._greeted.welcomed(records[0])
-            self._establish(session)
-            records = records[1:]
-        return super()._open(records)
+        greeted, cover = greet(bridge, now, random, make_key)
+        super().__init__(cast(Cover, cover), greeted)
 
 
 @attrs.frozen

@@ -25,10 +25,9 @@ from obfsfte.backlog import Backlog
 from obfsfte.covers.cover import TurnCover
 from obfsfte.covers.turns import ClientTurns, Turns
 from obfsfte.errors import Truncated
-from obfsfte.session.handshake import Session
 from obfsfte.session.keys import NewKey, new_key
-from obfsfte.session.records import OVERHEAD, Opener, RecordType, Sealer
-from obfsfte.session_channel import BridgeCover, greet
+from obfsfte.session.records import OVERHEAD, RecordType
+from obfsfte.session_channel import BridgeCover, Greeted, SessionEnd, greet
 
 #: Bytes of application data that wait at most when more is asked for.
 QUEUE_LIMIT = 1 << 20
@@ -36,7 +35,7 @@ QUEUE_LIMIT = 1 << 20
 _PAYLOAD = 1 << 15
 
 
-class TurnChannel:
+class TurnChannel(SessionEnd):
     """An established session in its cover; an `obfsfte.channel.Channel`."""
 
     __slots__ = (
@@ -47,28 +46,23 @@ class TurnChannel:
         "_hold_sent",
         "_is_muted",
         "_now",
-        "_opener",
-        "_sealer",
         "_seen_data",
         "_seen_hold",
         "_seen_size",
         "_turns",
         "blocked",
-        "peer_closed",
-        "ready",
     )
 
-    ends_with_fin = False
     takes_turns = True
-    clock_difference: int | None = None
-    forwarded_for: Sequence[bytes] = ()
 
-    _sealer: Sealer
-    _opener: Opener
-
-    def __init__(self, cover: TurnCover, turns: Turns, now: Callable[[], int]) -> None:
-        self.ready = False
-        self.peer_closed = False
+    def __init__(
+        self,
+        cover: TurnCover,
+        turns: Turns,
+        now: Callable[[], int],
+        greeted: Greeted | None = None,
+    ) -> None:
+        super().__init__(greeted)
         #: Whether the application takes nothing at the moment; for the caller to set.
         self.blocked = False
         self._cover = cover
@@ -82,11 +76,6 @@ class TurnChannel:
         # Of the message that comes: its records' bytes, and what was among them.
         self._seen_size = 0
         self._seen_data = self._seen_hold = False
-
-    def _establish(self, session: Session) -> None:
-        self._sealer = session.sealer
-        self._opener = session.opener
-        self.ready = True
 
     @property
     def alarm(self) -> Alarm | None:
@@ -158,7 +147,7 @@ class TurnChannel:
     def _open(self, records: list[bytes]) -> list[bytes]:
         """Open the records of the message that comes, and see whether it has ended."""
         plain = []
-        for record in records:
+        for record in self._after_hello(records):
             kind, payload = self._opener.open(record)
             self._seen_size += len(record)
             if kind is RecordType.HOLD:
@@ -226,19 +215,10 @@ class TurnChannel:
 class TurnClient(TurnChannel):
     """The client's end. Its hello is in `data_to_send` from the beginning."""
 
-    __slots__ = ("_greeted", "clock_difference")
+    __slots__ = ()
 
     def __init__(
         self, bridge: BridgeCover, now: int, random: Random, make_key: NewKey = new_key
     ) -> None:
-        self._greeted, cover = greet(bridge, now, random, make_key)
-        super().__init__(cast(TurnCover, cover), ClientTurns(random), lambda: now)
-        self.clock_difference = None
-
-    def _open(self, records: list[bytes]) -> list[bytes]:
-        """The first record is the bridge's hello."""
-        if not self.ready and records:
-            session, self.clock_difference = self._greeted.welcomed(records[0])
-            self._establish(session)
-            records = records[1:]
-        return super()._open(records)
+        greeted, cover = greet(bridge, now, random, make_key)
+        super().__init__(cast(TurnCover, cover), ClientTurns(random), lambda: now, greeted)

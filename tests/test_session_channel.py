@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
+from sys import getrefcount
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +78,21 @@ def test_data_passes_both_ways_in_every_cover(cover: str) -> None:
     pair.server.send(b"down" * 300)
     assert b"".join(pair.server.receive(sent(pair.client))) == b"up" * 300
     assert b"".join(pair.client.receive(sent(pair.server))) == b"down" * 300
+
+
+def test_neither_end_keeps_the_key_of_its_handshake() -> None:
+    """Whoever breaks in later could open with it what was sent before."""
+    ours, theirs = seeded_key(Random(1)), seeded_key(Random(2))
+    unused = getrefcount(ours), getrefcount(theirs)
+    bridge = choice().at(KEYS.cert)
+    client = SessionClient(bridge, NOW, Random(3), lambda: ours)
+    assert getrefcount(ours) > unused[0]
+    opening = SessionOpening(bridge, KEYS, ReplayFilter(), lambda: NOW, Random(4), lambda: theirs)
+    server = opening.feed(sent(client))
+    assert server is not None
+    client.receive(b"".join(server.data_to_send()))
+    assert client.ready
+    assert (getrefcount(ours), getrefcount(theirs)) == unused
 
 
 @pytest.mark.parametrize("cover", ["websocket", "websocket-api"])
