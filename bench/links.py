@@ -1,12 +1,15 @@
-"""iperf over a link of a given rate, direct and through pairs, in two network namespaces.
+"""iperf over a link of a given rate, direct and through pairs, in network namespaces.
 
 ```
- near: iperf -c ---- client half ---[ veth, tbf ]--- server half ---- iperf -s: far
+ near                        router                              far
+ iperf -c -- client half --[ veth ]-- tbf --[ veth ]-- server half -- iperf -s
 ```
 The figures are the receiver's, of the seconds after the start: a sender's include what is
-still in buffers. Every connection has the same congestion window from its first packet on, and
-the link's queue is too long to drop anything, so that TCP itself shares the link evenly, and
-what is uneven is a relay's doing. With TCP's own windows 100 direct streams differ by 25 to 40 %.
+still in buffers. Every connection has the same window, the receiver's, from its first packet on,
+and the link's queue is too long to drop anything, so that TCP itself shares the link evenly, and
+what is uneven is a relay's doing. So the queue must be at neither end: in its own machine's queue
+TCP keeps but a few packets of a connection (TCP Small Queues), as large as its round trip was
+short when it began, and of 100 direct streams some have ten times what others have.
 """
 
 from __future__ import annotations
@@ -30,11 +33,14 @@ from tests.e2e.waiting import wait_for
 OBFSFTE = Path(sys.executable).with_name("obfsfte")
 
 #: Of the net that is set apart for documentation (RFC 5737); nothing leaves the namespaces.
-NEAR, FAR, NET = "192.0.2.1", "192.0.2.2", "192.0.2.0/30"
+NEAR, FAR = "192.0.2.1", "192.0.2.5"
+_ROUTER = {NEAR: "192.0.2.2", FAR: "192.0.2.6"}  # its address on the way to each
 DEVICE = "wire"
+_ROUTERS_DEVICE = {NEAR: "near", FAR: "far"}
 TARGET_PORT, BRIDGE_PORT, CLIENT_PORT = 5001, 8080, 8079
 
 _WINDOW = 88  # packets that one TCP connection has under way: some 128 KB
+_PACKET = 1448  # bytes of its payload
 _QUEUE_MS = 2000
 _BEGINNING, _LONG_BEGINNING = 2, 5  # seconds of each stream that are not counted
 _LATE = 3  # seconds that one stream may begin after the first: iperf counts from its own begin
@@ -48,42 +54,54 @@ class NotPermitted(Exception):
 
 
 class Link:
-    """Two namespaces, joined by one link."""
+    """Two namespaces, joined by a router that lets through so much a second."""
 
     def __init__(self) -> None:
         suffix = os.getpid()
         self.near, self.far = f"obfsfte-near-{suffix}", f"obfsfte-far-{suffix}"
+        self._router = f"obfsfte-router-{suffix}"
 
     def _set_up(self) -> None:
-        for namespace in (self.near, self.far):
+        for namespace in (self.near, self.far, self._router):
             run("ip", "netns", "add", namespace)
-        run(
-            *("ip", "link", "add", DEVICE, "netns", self.near, "type", "veth"),
-            *("peer", "name", DEVICE, "netns", self.far),
-        )
+            run("ip", "-n", namespace, "link", "set", "lo", "up")
+        self._set(self._router, "net.ipv4.ip_forward=1")
         for namespace, address in ((self.near, NEAR), (self.far, FAR)):
-            run("ip", "-n", namespace, "address", "add", f"{address}/30", "dev", DEVICE)
-            for device in ("lo", DEVICE):
-                run("ip", "-n", namespace, "link", "set", device, "up")
+            router = _ROUTER[address]
+            device = _ROUTERS_DEVICE[address]
             run(
-                *("ip", "-n", namespace, "route", "change", NET, "dev", DEVICE, "src", address),
-                *("initcwnd", _WINDOW, "cwnd", "lock", _WINDOW),
+                *("ip", "link", "add", DEVICE, "netns", namespace, "type", "veth"),
+                *("peer", "name", device, "netns", self._router),
             )
-            # The others have plans of their own.
-            setting = "net.ipv4.tcp_congestion_control=reno"
-            run("ip", "netns", "exec", namespace, "sysctl", "-qw", setting)
+            self._bring_up(namespace, DEVICE, address)
+            self._bring_up(self._router, device, router)
+            run(
+                *("ip", "-n", namespace, "route", "add", "default", "via", router),
+                *("initcwnd", _WINDOW, "window", _WINDOW * _PACKET),
+                *("rto_min", f"{2 * _QUEUE_MS}ms"),  # what waits in the queue is not lost
+            )
+            # Other controls have plans of their own; and each connection begins anew.
+            self._set(namespace, "net.ipv4.tcp_congestion_control=reno")
+            self._set(namespace, "net.ipv4.tcp_no_metrics_save=1")
+
+    def _bring_up(self, namespace: str, device: str, address: str) -> None:
+        run("ip", "-n", namespace, "address", "add", f"{address}/30", "dev", device)
+        run("ip", "-n", namespace, "link", "set", device, "up")
+
+    def _set(self, namespace: str, setting: str) -> None:
+        run("ip", "netns", "exec", namespace, "sysctl", "-qw", setting)
 
     def shape(self, rate: int) -> None:
         """Limit both directions to so many Mbit/s."""
         burst = max(rate * 1000 // 2, 1 << 16)  # bytes: what passes in 4 ms
-        for namespace in (self.near, self.far):
+        for device in _ROUTERS_DEVICE.values():
             run(
-                *("tc", "-n", namespace, "qdisc", "replace", "dev", DEVICE, "root", "tbf"),
+                *("tc", "-n", self._router, "qdisc", "replace", "dev", device, "root", "tbf"),
                 *("rate", f"{rate}mbit", "burst", burst, "latency", f"{_QUEUE_MS}ms"),
             )
 
     def _tear_down(self) -> None:
-        for namespace in (self.near, self.far):
+        for namespace in (self.near, self.far, self._router):
             subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
 
     def spawn(self, namespace: str, *command: object) -> Process:
