@@ -8,16 +8,12 @@ still fail to listen, which raises ListenError.
 
 from __future__ import annotations
 
-import contextlib
 import random
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
@@ -28,44 +24,27 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from obfsfte.bridge_line import UNKNOWN_HOST, BridgeLine, parse_address
 from obfsfte.channel import Channel, Opening
-from obfsfte.errors import ConfigError, plain, quoted
-from obfsfte.transport.address_endpoint import tcp_endpoint
+from obfsfte.errors import ConfigError
+from obfsfte.places import client_endpoint, describe, leads_to, server_endpoint
 from obfsfte.transport.client import Bridge, TunnelClientFactory
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.server import TunnelServerFactory
+from obfsfte.transport.site import Site
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
-from obfsfte.way import Way, way_to
 
 if TYPE_CHECKING:  # not every service has a wire from the beginning
     from obfsfte.wires import ServerWire
 
 log = Logger()
 
-#: Where the two halves listen and deliver unless told otherwise; fteproxy's own ports.
-DEFAULT_CLIENT_LISTEN = "tcp:8079:interface=127.0.0.1"
-DEFAULT_SERVER_LISTEN = "tcp:8080"
-DEFAULT_TARGET = "tcp:127.0.0.1:8081"
-
-#: How many connections may wait to be accepted unless an endpoint string says it. Beyond
-#: Twisted's own 50 the kernel drops the SYN, and a client of a burst waits a second.
-BACKLOG = 1024
-
 #: How long a stopping service waits for its connections, in seconds.
 DRAIN_SECONDS = 10.0
 
 #: How long a stranger is listened to where there is no fallback, in seconds.
 _PATIENCE = (30.0, 90.0)
-
-# What Twisted notices only when it connects: a port, or a name, that cannot be one.
-_HOST_AND_PORT = re.compile(r"(tcp|tls):(host=)?(?P<host>[^:=\\]*):(port=)?(?P<port>[^:]*)")
-
-_EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104
-
-_LISTENS_ON_TCP = re.compile("(tcp|tcp6|ssl):")
 
 
 class ListenError(Exception):
@@ -110,14 +89,14 @@ class TunnelService(Service):
             reason = getattr(error, "socketError", None) or error
             raise ListenError(f"cannot listen on {self._listen_text}: {reason}") from None
         host = port.getHost()
-        if self._fallback is not None and _leads_to(self._fallback, host):
+        if self._fallback is not None and leads_to(self._fallback, host):
             port.stopListening()
             raise ConfigError(
                 f"the fallback {self._fallback} is this server itself: one stranger would be "
                 "sent round and round"
             )
         self._port = port
-        log.info("{what} listening on {place}", what=self._what, place=_describe(host))
+        log.info("{what} listening on {place}", what=self._what, place=describe(host))
         if self._on_listening is not None:
             self._on_listening(getattr(host, "port", 0))
         return port
@@ -160,61 +139,6 @@ class TunnelService(Service):
         self._context.connections.abort_all()
 
 
-def _leads_to(place: str, address: object) -> bool:
-    """Whether who connects to an endpoint string's place on this machine arrives at `address`."""
-    named = _HOST_AND_PORT.match(place)
-    if named is None or not isinstance(address, (IPv4Address, IPv6Address)):
-        return False
-    host = named["host"].replace("localhost", "127.0.0.1")
-    hosts = (address.host, "127.0.0.1") if address.host in _EVERY_INTERFACE else (address.host,)
-    return host in hosts and named["port"] == str(address.port)
-
-
-def _describe(address: object) -> str:
-    """A listening address as a person writes it."""
-    if isinstance(address, (IPv4Address, IPv6Address)):
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        return f"{host}:{address.port}"
-    return str(address)
-
-
-def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
-    """A listening place. Raises ConfigError."""
-    if text.startswith("haproxy:"):
-        # It believes whoever connects, and does not know half-closed connections.
-        raise ConfigError(
-            f"cannot listen on {quoted(text)}: leave haproxy: out; obfsfte server reads such "
-            "headers itself, with --proxy-protocol"
-        )
-    try:
-        endpoint = serverFromString(reactor, text)
-    except Exception as error:  # parsers of endpoint plugins raise what they like
-        raise ConfigError(f"cannot listen on {quoted(text)}: {_endpoint_fault(error)}") from None
-    if _LISTENS_ON_TCP.match(text) and ":backlog=" not in text:
-        with contextlib.suppress(TypeError):  # said by its position
-            endpoint = serverFromString(reactor, f"{text}:backlog={BACKLOG}")
-    return endpoint
-
-
-def client_endpoint(reactor: Any, text: str) -> IStreamClientEndpoint:
-    """A place to connect to. Raises ConfigError."""
-    try:
-        endpoint = clientFromString(reactor, text)
-        if named := _HOST_AND_PORT.match(text):
-            parse_address(f"{named['host']}:{named['port']}")
-        return endpoint
-    except Exception as error:
-        raise ConfigError(f"cannot connect to {quoted(text)}: {_endpoint_fault(error)}") from None
-
-
-def _endpoint_fault(error: Exception) -> str:
-    reason = " ".join(str(error).split())
-    is_vague = isinstance(error, (TypeError, LookupError, RuntimeError)) or "int()" in reason
-    if is_vague or plain(reason) != reason:
-        return "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080"
-    return reason
-
-
 def client_service(
     reactor: Any,
     *,
@@ -229,38 +153,6 @@ def client_service(
     factory = TunnelClientFactory(Bridge(connect, open_channel), context)
     endpoint = server_endpoint(reactor, listen)
     return TunnelService("client half", endpoint, listen, factory, context, drain_seconds)
-
-
-def bridge_endpoint(
-    reactor: Any,
-    line: BridgeLine,
-    connect: IStreamClientEndpoint | None = None,
-    authorities: str | None = None,
-) -> IStreamClientEndpoint:
-    """The way to a bridge that its line names, TLS included.
-
-    `connect` is where to find it instead, and `authorities` a file with those to believe
-    in place of the system's. Raises ConfigError.
-    """
-    way = way_to(line.host, line.port, line.arguments)
-    if connect is None and way.host == UNKNOWN_HOST:
-        raise ConfigError(
-            f"the bridge line still says {UNKNOWN_HOST}: write the server's address in its place"
-        )
-    host = way.host.encode("idna").decode("ascii")
-    endpoint = connect or tcp_endpoint(reactor, host, way.port)
-    return secured(endpoint, way, authorities)
-
-
-def secured(
-    endpoint: IStreamClientEndpoint, way: Way, authorities: str | None = None
-) -> IStreamClientEndpoint:
-    """`endpoint`, with the TLS that the way wants. Raises ConfigError for the file."""
-    if way.tls is None:
-        return endpoint
-    from obfsfte.transport.tls import over_tls  # not every way has TLS, which is slow to load
-
-    return over_tls(endpoint, way.tls, authorities)
 
 
 def server_service(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
@@ -12,7 +10,6 @@ from twisted.internet.interfaces import IListeningPort
 from zope.interface import implementer
 
 from obfsfte import service
-from obfsfte.bridge_line import BridgeLine
 from obfsfte.channel import PassThrough
 from obfsfte.classic import DEFAULT_KEY
 from obfsfte.errors import ConfigError
@@ -35,21 +32,6 @@ def test_listens_where_it_was_told() -> None:
     new_client(reactor, FakeEndpoint()).startService()
     ((port, _factory, _backlog, interface),) = reactor.tcpServers
     assert (port, interface) == (8079, "127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("text", "backlog"),
-    [
-        ("tcp:8080", service.BACKLOG),
-        ("tcp:8080:interface=127.0.0.1", service.BACKLOG),
-        ("tcp:8080:backlog=7", 7),
-        ("tcp:8080:127.0.0.1:7", 7),
-    ],
-)
-def test_a_burst_of_connections_has_room_to_wait(text: str, backlog: int) -> None:
-    reactor = FakeReactor()
-    service.server_endpoint(reactor, text).listen(_factory())
-    assert reactor.tcpServers[0][2] == backlog
 
 
 class Occupied(FakeReactor):
@@ -214,64 +196,6 @@ def test_a_server_knows_its_languages_before_the_first_connection() -> None:
     )
     tunnel.startService()
     assert [server[0] for server in reactor.tcpServers] == [8080]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "tcp", "tcp:", "tcp:0:0:0:0:x=1", "nonsense:1", "tcp:port=x", "ssl:443"]
-)
-def test_faulty_endpoints_are_one_line(text: str) -> None:
-    for make in (service.server_endpoint, service.client_endpoint):
-        try:
-            make(FakeReactor(), text)
-        except ConfigError as error:
-            assert "\n" not in str(error)
-            assert repr(text) in str(error)
-
-
-@pytest.mark.parametrize("text", ["tcp", "tcp:", "tcp:x", "tcp:80:x=1", "tcp:80\\"])
-def test_a_faulty_endpoint_string_is_told_how_one_reads(text: str) -> None:
-    with pytest.raises(ConfigError, match="reads like tcp:"):
-        service.server_endpoint(FakeReactor(), text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "tcp:127.0.0.1:99999",
-        "tcp:127.0.0.1:-1",
-        "tcp:host=127.0.0.1:port=0",
-        "tcp:..:80",
-        "tls:example.org:99999",
-        "tcp:" + "x" * 64 + ":80:timeout=5",
-    ],
-)
-def test_a_host_or_port_that_cannot_be_one_is_one_line(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"cannot connect to .*: .* (is no|has no)"):
-        service.client_endpoint(FakeReactor(), text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "tcp:127.0.0.1:80",
-        "tcp:host=example.org:port=80",
-        r"tcp:\:\:1:80",
-        "tls:bücher.example:443:timeout=5",
-    ],
-)
-def test_hosts_and_ports_that_can_be(text: str) -> None:
-    service.client_endpoint(FakeReactor(), text)
-
-
-def test_a_unix_socket_is_a_place_too(tmp_path: Path) -> None:
-    reactor = FakeReactor()
-    service.client_endpoint(reactor, f"unix:{tmp_path}/socket").connect(_factory())
-    assert len(reactor.unixClients) == 1
-
-
-def test_a_bridges_name_is_resolved_not_refused() -> None:
-    line = BridgeLine.parse("fte bücher.example:8080")
-    assert service.bridge_endpoint(FakeReactor(), line) is not None
 
 
 def _factory() -> object:

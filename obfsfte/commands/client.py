@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from obfsfte import service
+from obfsfte import places, service
 from obfsfte.bridge import unix_time
 from obfsfte.bridge_line import BridgeLine
 from obfsfte.classic import DEFAULT_KEY, DEFAULT_RELEASE, find_release
@@ -26,7 +26,7 @@ class Options(shared.Options):
         "Places are Twisted endpoint strings."
     )
     optParameters = [
-        ["listen", "l", service.DEFAULT_CLIENT_LISTEN, "Where applications connect."],
+        ["listen", "l", places.DEFAULT_CLIENT_LISTEN, "Where applications connect."],
         [
             "bridge",
             "b",
@@ -89,12 +89,12 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
     """The client half as these options ask for it. Raises ConfigError."""
     line = options["bridge"]
     place = options["connect"]
-    connect: Any = None if place is None else service.client_endpoint(reactor, place)
+    connect: Any = None if place is None else places.client_endpoint(reactor, place)
     if line is not None:
         # A line without either asks for the classic wire with the key that everybody has.
         key = None if {"cert", "key"} & line.arguments.keys() else DEFAULT_KEY
         open_channel = client_wire(line.arguments, catalogue(options["cover-files"]), unix_time)
-        connect = service.bridge_endpoint(reactor, line, connect, options["ca-file"])
+        connect = places.bridge_endpoint(reactor, line, connect, options["ca-file"])
     else:
         key = key_file.classic_key(options["key-file"])
         open_channel = classic_client_wire(find_release(options["release"]), options["format"], key)

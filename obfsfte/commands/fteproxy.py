@@ -10,7 +10,7 @@ import sys
 
 from twisted.python import usage
 
-from obfsfte import service
+from obfsfte import places, service
 from obfsfte.classic import DEFAULT_RELEASE, ClassicKey, find_release
 from obfsfte.commands import key_file
 from obfsfte.commands import options as shared
@@ -99,7 +99,7 @@ def make_service(reactor: object, options: Options) -> service.TunnelService:
         tunnel = service.client_service(
             reactor,
             listen=_listen(options["client_ip"], options["client_port"]),
-            connect=service.client_endpoint(reactor, server_place),
+            connect=places.client_endpoint(reactor, server_place),
             open_channel=classic_client_wire(find_release(options["release"]), pair_name, key),
         )
     key_file.warn_if_public(key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from obfsfte import service
+from obfsfte import places, service
 from obfsfte.bridge import SessionBridge
 from obfsfte.bridge_line import parse_address
 from obfsfte.commands import key_file, site
@@ -29,8 +29,8 @@ class Options(shared.Options):
         "endpoint strings."
     )
     optParameters = [
-        ["listen", "l", service.DEFAULT_SERVER_LISTEN, "Where client halves connect."],
-        ["target", "t", service.DEFAULT_TARGET, "The service that this is in front of."],
+        ["listen", "l", places.DEFAULT_SERVER_LISTEN, "Where client halves connect."],
+        ["target", "t", places.DEFAULT_TARGET, "The service that this is in front of."],
         [
             "state",
             "s",

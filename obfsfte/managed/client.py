@@ -23,9 +23,10 @@ from zope.interface import directlyProvides, providedBy
 
 from obfsfte.errors import ConfigError
 from obfsfte.managed.proxy import ManagedProxy, state_path
+from obfsfte.places import BACKLOG, secured
 from obfsfte.pyptlib.client import ClientTransportPlugin
 from obfsfte.pyptlib.client_config import ClientConfig
-from obfsfte.service import BACKLOG, TunnelService, make_context, secured
+from obfsfte.service import TunnelService, make_context
 from obfsfte.transport.address_endpoint import tcp_endpoint
 from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.context import Context

@@ -27,15 +27,17 @@ from obfsfte.bridge import SessionBridge
 from obfsfte.errors import ConfigError, plain
 from obfsfte.managed.proxy import ManagedProxy, state_path
 from obfsfte.own_covers import catalogue
+from obfsfte.places import BACKLOG, client_endpoint
 from obfsfte.pyptlib.server import ServerTransportPlugin
 from obfsfte.pyptlib.server_config import UNSPECIFIED_BIND_ADDRESS
-from obfsfte.service import BACKLOG, TunnelService, client_endpoint, make_context, make_site
+from obfsfte.service import TunnelService, make_context, make_site
 from obfsfte.state import StateDirectory
 from obfsfte.transport.address_endpoint import tcp_endpoint
 from obfsfte.transport.context import Context
 from obfsfte.transport.extorport import ExtORPortEndpoint
-from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.server import TunnelServerFactory
 from obfsfte.transport.side import Side
+from obfsfte.transport.site import Site
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 
 if TYPE_CHECKING:

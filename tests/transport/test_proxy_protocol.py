@@ -20,7 +20,8 @@ from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.proxy_protocol import HeaderReader
-from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.server import TunnelServerFactory
+from obfsfte.transport.site import Site
 from obfsfte.transport.visitor import TrustedProxies
 
 from .fakes import FakeEndpoint, FakeTransport

@@ -14,8 +14,9 @@ from obfsfte.channel import Channel, Opening
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.server import TunnelServerFactory
 from obfsfte.transport.side import HELD_BYTES, Side
+from obfsfte.transport.site import Site
 
 from .fakes import FakeEndpoint, FakeTransport, connected, lose
 from .test_gate import WordOpening

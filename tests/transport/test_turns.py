@@ -20,8 +20,9 @@ from obfsfte.transport.client import Bridge, ClientConnection
 from obfsfte.transport.connections import Connections
 from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
-from obfsfte.transport.server import Site, TunnelServerFactory
+from obfsfte.transport.server import TunnelServerFactory
 from obfsfte.transport.side import Side
+from obfsfte.transport.site import Site
 from obfsfte.turn_channel import TurnClient
 from obfsfte.wires import SessionWire
 
