@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import resource
+import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from twisted.logger import Logger, LogPublisher, capturedLogs, formatEvent
 
-from obfsfte.limits import allow_many_connections
-from tests.e2e.halves import COMMAND, LISTEN, Process
+from obfsfte.limits import Exhaustion, allow_many_connections
+from tests.e2e.halves import COMMAND, LISTEN, LOOPBACK, Process
 from tests.e2e.tools import TWISTD_COMMAND
 
 TWISTD = (TWISTD_COMMAND, "-n", "--pidfile=", "fte-bridge")
@@ -63,3 +66,36 @@ def test_a_limit_that_cannot_be_raised_is_left(monkeypatch: pytest.MonkeyPatch) 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     allow_many_connections()
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+
+
+def test_that_it_is_too_few_is_said_seldom() -> None:
+    exhaustion = Exhaustion()
+    event = {"log_namespace": "twisted.internet.tcp.Port", "log_format": "EMFILE encountered; ..."}
+    with capturedLogs() as events:
+        for time in (1000.0, 1001.0, 1059.0, 1061.0):
+            exhaustion({**event, "log_time": time})
+    assert len(events) == 2
+    assert str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) in formatEvent(events[0])
+
+
+def test_nothing_else_says_that_it_is_too_few() -> None:
+    tcp = Logger("twisted.internet.tcp.Port", observer=LogPublisher(Exhaustion()))
+    with capturedLogs() as events:
+        tcp.info("EMFILE recovery: Closed socket from {address}", address="192.0.2.1")
+        Logger("obfsfte.x", observer=LogPublisher(Exhaustion())).info("EMFILE encountered")
+    assert events == []
+
+
+@pytest.mark.e2e
+def test_a_half_that_may_have_no_more_connections_says_so() -> None:
+    limited = ("sh", "-c", 'ulimit -n 60 && exec "$0" "$@"')
+    with (
+        Process(*limited, COMMAND, "server", "--classic", "--listen", LISTEN) as half,
+        ExitStack() as visitors,
+    ):
+        port = int(half.wait_for_output(r"listening on \S+:(\d+)")[1])
+        for _ in range(70):
+            visitors.enter_context(socket.create_connection((LOOPBACK, port)))
+        half.wait_for_output("connections are turned away: all 60 files .* in use")
+        assert half.stderr.count("turned away") == 1
+        assert "Closed socket" not in half.stderr

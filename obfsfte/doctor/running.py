@@ -11,7 +11,7 @@ from obfsfte.doctor.machine import Machine
 from obfsfte.doctor.setups import Setup
 from obfsfte.errors import ConfigError
 from obfsfte.own_covers import catalogue
-from obfsfte.service import client_endpoint
+from obfsfte.places import client_endpoint
 
 #: Two descriptors for each connection, and some; 1024 is what a process has without being asked.
 _ENOUGH_FILES = 4096

@@ -172,7 +172,7 @@ class ServerConnection:
         """As if there were none: to be cut at once would show that the gate has decided."""
         is_down = failure.check(CancelledError) is None and not was_reset(failure)
         if is_down and not self._wire.is_lost:
-            warn_unreached("fallback", failure)
+            self._warn("fallback", failure)
             visit.take_unheard()
             self._swallow()
             self._wire.release()
@@ -201,9 +201,15 @@ class ServerConnection:
     def _unreachable(self, failure: Failure, name: str) -> None:
         self._discard()
         if failure.check(CancelledError) is None:
-            warn_unreached(name, failure)
+            self._warn(name, failure)
         if not self._wire.is_lost:
             self._wire.abort()
+
+    def _warn(self, name: str, failure: Failure) -> None:
+        # Whoever gets as far as the target has our key.
+        now = self._context.deadlines.clock.seconds()
+        if name == "target" or self._site.complaints.is_due(now):
+            warn_unreached(name, failure)
 
     def _left(self) -> None:
         self._end_idleness()

@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 
 from obfsfte.channel import Opening
+from obfsfte.seldom import Seldom
 from obfsfte.transport.visitor import NO_PROXIES, TrustedProxies
 
 if TYPE_CHECKING:  # tor waits for no wire
@@ -25,7 +26,7 @@ class Site:
     gives the way to the target for a client's address (tor's ExtORPort is told it).
     `fallback` is where strangers go; without it, or when it cannot be reached, they are
     swallowed, and cut as long after they came as `patience` draws (seconds). `proxies` are those
-    who may say that a client is somebody else.
+    who may say that a client is somebody else. `complaints`: what strangers make us say.
     """
 
     openings: Callable[[], Sequence[Opening]]
@@ -35,3 +36,4 @@ class Site:
     proxies: TrustedProxies = NO_PROXIES
     follower: Callable[[], RequestFollower] | None = None
     sessions: Sessions = attrs.field(factory=dict, repr=False)
+    complaints: Seldom = attrs.field(factory=Seldom, repr=False)

@@ -44,10 +44,14 @@ class Server:
             fallback=self.fallback,
             patience=lambda: patience,
         )
-        side = TunnelServerFactory(site, self.context).buildProtocol(None)
+        self._factory = TunnelServerFactory(site, self.context)
+        self.wire_side, self.wire = self.next_visitor()
+
+    def next_visitor(self) -> tuple[Side, FakeTransport]:
+        """Another connection."""
+        side = self._factory.buildProtocol(None)
         assert isinstance(side, Side)
-        self.wire_side = side
-        self.wire: FakeTransport = connected(side)
+        return side, connected(side)
 
     def _target(self, address: object) -> FakeEndpoint:
         self.asked_for.append(address)
@@ -232,6 +236,20 @@ def test_an_unreachable_fallback_costs_strangers_only() -> None:
     assert [event["name"] for event in events] == ["fallback"]
     lose(server.wire_side)
     assert len(server.context.connections) == 0
+
+
+def test_strangers_cannot_fill_the_log_while_the_fallback_is_down() -> None:
+    server = Server(fallback=True)
+    assert server.fallback is not None
+    server.fallback.refuse(ConnectionRefusedError())
+    with capturedLogs() as events:
+        for seconds in (0.0, 1.0, 58.0, 2.0):
+            server.clock.advance(seconds)
+            side, _ = server.next_visitor()
+            side.dataReceived(b"stranger")
+            if server.fallback.attempts:
+                server.fallback.refuse(ConnectionRefusedError())
+    assert [event["name"] for event in events] == ["fallback", "fallback"]
 
 
 @pytest.mark.parametrize("end", [lambda _: None, Side.readConnectionLost], ids=["waits", "FIN"])
