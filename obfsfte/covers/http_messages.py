@@ -48,11 +48,13 @@ class _Reader:
         self._parser.receive_data(data)
         while not self.complete:
             event = self._parser.next_event()
-            if isinstance(event, h11.EndOfMessage):
-                self.complete = True
-            elif isinstance(event, (h11.Request, h11.Response, h11.Data)):
+            if type(event) is h11.Data:
                 yield event
-            elif not isinstance(event, h11.InformationalResponse):
+            elif type(event) is h11.EndOfMessage:
+                self.complete = True
+            elif type(event) is h11.Request or type(event) is h11.Response:
+                yield event
+            elif type(event) is not h11.InformationalResponse:
                 break
 
     @property
@@ -85,10 +87,10 @@ class RequestReader(_Reader):
         pieces = []
         try:
             for event in self._events(data):
-                if isinstance(event, h11.Request):
+                if type(event) is h11.Request:
                     self.head = event
                     self.fields = Fields(event)
-                elif isinstance(event, h11.Data):
+                elif type(event) is h11.Data:
                     pieces.append(event.data)
         except NOT_HTTP:
             raise NotOurs("no HTTP request") from None
@@ -166,9 +168,9 @@ class ResponseReader(_Reader):
         pieces = []
         try:
             for event in self._events(data):
-                if isinstance(event, h11.Response):
+                if type(event) is h11.Response:
                     self._check(event)
-                elif isinstance(event, h11.Data):
+                elif type(event) is h11.Data:
                     pieces.append(event.data)
         except NOT_HTTP:
             raise WireError("the answer is not HTTP, or was cut") from None

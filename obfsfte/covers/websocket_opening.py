@@ -71,13 +71,13 @@ class RequestReader:
         try:
             self._parser.receive_data(data)
             request = self._parser.next_event()
-            if not isinstance(request, h11.Request):
+            if type(request) is not h11.Request:
                 return None
             end = self._parser.next_event()
         except NOT_HTTP:
             raise NotOurs("no HTTP request") from None
         rest, _ = self._parser.trailing_data
-        if self._length - len(rest) > MAX_HEAD or not isinstance(end, h11.EndOfMessage):
+        if self._length - len(rest) > MAX_HEAD or type(end) is not h11.EndOfMessage:
             raise NotOurs("a request longer than that for a WebSocket")
         fields = Fields(request)
         return Upgrade(request.target, fields, _check_request(request, fields), rest)
@@ -126,14 +126,14 @@ class ResponseReader:
         self._length += len(data)
         try:
             self._parser.receive_data(data)
-            while isinstance(event := self._parser.next_event(), h11.InformationalResponse):
+            while type(event := self._parser.next_event()) is h11.InformationalResponse:
                 if event.status_code == 101:
                     break
         except NOT_HTTP:
             raise WireError("the answer is not HTTP") from None
-        if isinstance(event, h11.Response):
+        if type(event) is h11.Response:
             raise WireError(wrong_status(event.status_code))
-        if not isinstance(event, h11.InformationalResponse):
+        if type(event) is not h11.InformationalResponse:
             if self._length > MAX_HEAD:
                 raise WireError("the answer is too long")
             return None
