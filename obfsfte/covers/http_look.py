@@ -11,14 +11,13 @@ from random import Random
 
 import attrs
 
-from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http import HttpClient, HttpServer
 from obfsfte.covers.http_fields import FORWARDED_FOR
 from obfsfte.covers.http_heads import Kept, Requests, Responses, Tickets
 from obfsfte.covers.http_messages import RequestReader
 from obfsfte.covers.schedule import opening_draw
 from obfsfte.covers.template_fields import Strings
-from obfsfte.covers.template_places import Carrier, Hellos, Places
+from obfsfte.covers.template_places import Candidate, Carrier, Hellos, Places
 from obfsfte.errors import NotOurs
 
 
@@ -70,18 +69,19 @@ class HttpGreeting:
 class HttpHello:
     """A request that has what may be a client's hello (a `Hello`)."""
 
-    record: bytes
-    _place: int  # in the carrier's language
-    _embedding: Embedding
+    _candidate: Candidate
     _opening: HttpOpening
+
+    @property
+    def record(self) -> bytes:
+        return self._candidate.record
 
     @property
     def forwarded_for(self) -> Sequence[bytes]:
         return self._opening.reader.fields.values(FORWARDED_FOR)
 
     def accept(self, upstream: bytes, downstream: bytes, now: int) -> HttpServer:
-        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
-            raise NotOurs("a hello was altered within the cover's language")
+        self._candidate.check(upstream)
         return self._opening.begin(upstream, downstream)
 
 
@@ -111,7 +111,7 @@ class HttpOpening:
         if not self.reader.complete:
             return []  # a first request has no body
         found = self._look.hellos.find(head.target, self.reader.fields)
-        return [HttpHello(*each, self) for each in found]
+        return [HttpHello(each, self) for each in found]
 
     def tickets(self) -> list[bytes]:
         head = self.reader.head

@@ -13,7 +13,8 @@ import attrs
 
 from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_fields import Fields
-from obfsfte.errors import WireError
+from obfsfte.covers.schedule import opening_draw
+from obfsfte.errors import NotOurs, WireError
 
 #: The `source` of a place in the request's target; of others it is a field's name.
 QUERY = "query"
@@ -86,16 +87,30 @@ def _parts(source: str, target: bytes, fields: Fields) -> list[bytes]:
 
 
 @attrs.frozen
+class Candidate:
+    """What a string that may be a hello carries."""
+
+    record: bytes
+    _place: int  # in the carrier's language
+    _embedding: Embedding
+
+    def check(self, upstream: bytes) -> None:
+        """Raise NotOurs unless it is the very string that this key makes of the record."""
+        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
+            raise NotOurs("a hello was altered within the cover's language")
+
+
+@attrs.frozen
 class Hellos:
     """Where hellos are, and what they can be in."""
 
     places: Places
     carriers: Mapping[str, Carrier]
 
-    def find(self, target: bytes, fields: Fields) -> Iterator[tuple[bytes, int, Embedding]]:
-        """What may be hellos in a request: record, place in its language, and that language."""
+    def find(self, target: bytes, fields: Fields) -> Iterator[Candidate]:
+        """What may be hellos in a request."""
         for name, string in self.places.strings(target, fields)[:_MAX_CANDIDATES]:
             embedding = self.carriers[name].embedding_of(string)
             if embedding is not None:
                 with contextlib.suppress(WireError):
-                    yield *embedding.extract(string), embedding
+                    yield Candidate(*embedding.extract(string), embedding)

@@ -11,10 +11,9 @@ from random import Random
 
 import attrs
 
-from obfsfte.covers.embedding import Embedding
 from obfsfte.covers.http_fields import FORWARDED_FOR, http_date
 from obfsfte.covers.schedule import opening_draw
-from obfsfte.covers.template_places import Carrier, Hellos
+from obfsfte.covers.template_places import Candidate, Carrier, Hellos
 from obfsfte.covers.templates import Head
 from obfsfte.covers.websocket import WebSocketCover
 from obfsfte.covers.websocket_frames import FrameReader
@@ -76,20 +75,21 @@ class WebSocketGreeting:
 class WebSocketHello:
     """A request that has what may be a client's hello (a `Hello`)."""
 
-    record: bytes
-    _place: int  # in the carrier's language
-    _embedding: Embedding
+    _candidate: Candidate
     _upgrade: Upgrade
     _response: Head
     _random: Random
+
+    @property
+    def record(self) -> bytes:
+        return self._candidate.record
 
     @property
     def forwarded_for(self) -> Sequence[bytes]:
         return self._upgrade.fields.values(FORWARDED_FOR)
 
     def accept(self, upstream: bytes, downstream: bytes, now: int) -> WebSocketCover:
-        if self._place != self._embedding.place(self.record, opening_draw(upstream)):
-            raise NotOurs("a hello was altered within the cover's language")
+        self._candidate.check(upstream)
         reader = FrameReader(masked=True, early=self._upgrade.rest)
         return WebSocketCover(reader, self._random, self._head(now))
 
@@ -126,7 +126,7 @@ class WebSocketOpening:
         if look.path is not None and upgrade.target.partition(b"?")[0] != look.path:
             raise NotOurs("a WebSocket for another path")
         found = look.hellos.find(upgrade.target, upgrade.fields)
-        hellos = [WebSocketHello(*each, upgrade, look.response, self._random) for each in found]
+        hellos = [WebSocketHello(each, upgrade, look.response, self._random) for each in found]
         if not hellos:
             raise NotOurs("a request for a WebSocket without a hello")
         return hellos

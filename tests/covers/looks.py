@@ -18,7 +18,7 @@ from random import Random
 
 from obfsfte.covers import Catalogue, Definition, Look
 from obfsfte.session.handshake import MIN_HELLO
-from tests.covers.test_http_definition import KEYS, NOW
+from tests.covers.definitions import KEYS, NOW
 
 FILE = Path(__file__).with_name("looks.json")
 CATALOGUE = Catalogue()

@@ -18,7 +18,7 @@ import pytest
 from obfsfte.covers import Catalogue
 from obfsfte.covers.http_fields import http_date
 from obfsfte.covers.turns import LONGEST_PAUSE
-from tests.covers.test_http_definition import KEYS, NOW
+from tests.covers.definitions import KEYS, NOW
 
 BRIDGES = 60
 COVERS = ["http", "http-api", "websocket", "websocket-api"]

@@ -1,27 +1,17 @@
 """Definitions of kind websocket: what is refused, with file, key and reason; parameters."""
 
+from functools import partial
 from random import Random
 
 import pytest
 
 from obfsfte.covers import Catalogue, load_definition
 from obfsfte.errors import ConfigError
+from tests.covers.definitions import COMMON, KEYS, LENGTHS, NOW, fault_in, fingerprint_of
 
-LENGTHS = list(range(120, 144))
 TEXT = f"""
 kind = "websocket"
-description = "for tests"
-[carriers.token]
-pattern = '[A-Za-z0-9]+'
-lengths = {LENGTHS}
-[fields.host]
-pattern = '[a-z]+\\.example'
-lengths = [12, 14]
-per = "bridge"
-[fields.path]
-pattern = '/[a-z]+'
-lengths = [5]
-per = "bridge"
+{COMMON}
 [fields.id]
 pattern = '[0-9]+'
 lengths = [4]
@@ -57,8 +47,6 @@ X-Request-Id: {{id}}
 '''
 """
 DEFINITION = load_definition(TEXT, "x.toml")
-KEYS = (bytes(32), bytes(32))
-NOW = 1_800_000_000
 
 
 def test_the_hello_in_a_query_and_a_subprotocol() -> None:
@@ -144,11 +132,7 @@ def test_the_hello_in_a_query_and_a_subprotocol() -> None:
     ],
 )
 def test_faults(old: str, new: str, message: str) -> None:
-    assert TEXT.count(old) >= 1
-    with pytest.raises(ConfigError) as caught:
-        load_definition(TEXT.replace(old, new, 1), "x.toml")
-    assert str(caught.value).startswith(f"x.toml: {message}")
-    assert "\n" not in str(caught.value)
+    assert fault_in(TEXT, old, new).startswith(f"x.toml: {message}")
 
 
 @pytest.mark.parametrize(
@@ -212,10 +196,7 @@ def test_the_fingerprint_is_of_what_both_ends_must_know() -> None:
     assert len(same) == 32
     assert DEFINITION.fingerprint({"host": "x.org", "path": "/y", "seed": "z"}) == same
 
-    def changed(old: str, new: str) -> bytes:
-        assert old in TEXT
-        return load_definition(TEXT.replace(old, new), "y.toml").fingerprint({})
-
+    changed = partial(fingerprint_of, TEXT)
     assert changed("mqtt, binary", "soap") == same
     assert changed("X-Request-Id", "X-Id") == same
     assert changed("for tests", "of tests") == same
