@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.halves import LISTEN, Half, Target, Tunnel, half
+from tests.e2e.halves import LISTEN, Half, Target, Tunnel, exchange, half, receive_to_end
 from tests.e2e.waiting import LOOPBACK, wait_for
 
 
@@ -46,3 +46,23 @@ def tunnel(
         words[1] = f"{LOOPBACK}:{through or bridge.port}"
         with client(" ".join([*words, more])) as process:
             yield Tunnel(process.port, target), process, bridge
+
+
+def use(way: Tunnel, connections: int, size: int) -> None:
+    """Short messages, bulk both ways at once, and a clean end."""
+    for _ in range(connections):
+        with way.open() as (application, service):
+            for length in (1, 20, 514, 1028, 3000):
+                application.sendall(bytes(length))
+                service.sendall(bytes(514))
+                taken = 0
+                while taken < length:
+                    taken += len(service.recv(length - taken))
+                taken = 0
+                while taken < 514:
+                    taken += len(application.recv(514 - taken))
+            exchange(application, service, size)
+            application.shutdown(1)
+            assert receive_to_end(service) == b""
+            service.shutdown(1)
+            assert receive_to_end(application) == b""

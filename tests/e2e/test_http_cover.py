@@ -17,7 +17,6 @@ import pytest
 from obfsfte.covers import Catalogue, Definition
 from obfsfte.covers.http import HttpClient, HttpServer
 from obfsfte.covers.http_look import HttpOpening
-from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
 from tests.e2e.halves import (
     LISTEN,
@@ -31,8 +30,8 @@ from tests.e2e.halves import (
     reset,
 )
 from tests.e2e.nginx import nginx
-from tests.e2e.sessions import bridge_line, server, tunnel
-from tests.e2e.test_websocket_cover import strip_date, use
+from tests.e2e.probes import Finish, Send, visit_both
+from tests.e2e.sessions import bridge_line, server, tunnel, use
 from tests.e2e.waiting import LOOPBACK, free_port
 from tests.e2e.web_servers import run_haproxy, run_nginx
 
@@ -337,19 +336,6 @@ def test_through_an_intermediary_among_visitors(tmp_path: Path, kind: str) -> No
         assert Counter(done) == {"the script": 28, "no POST here": 32}
 
 
-@pytest.mark.parametrize("cover", COVERS)
-def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
-    """A server and a client of Python's, which frame every body anew."""
-    port = free_port()
-    with (
-        tunnel(tmp_path / "state", cover, through=port) as (way, _, bridge),
-        AiohttpProxy(port, bridge.port) as proxy,
-    ):
-        use(way, 2, 1_000_000)
-    assert proxy.errors == []
-    assert proxy.requests > 20
-
-
 def test_through_nginx_that_ends_tls(tmp_path: Path, certificate: Path) -> None:
     port = free_port()
     tls = f"ssl; ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem"
@@ -365,8 +351,8 @@ def test_through_nginx_that_ends_tls(tmp_path: Path, certificate: Path) -> None:
             use(Tunnel(process.port, target), 2, 1_000_000)
 
 
-def test_whoever_has_no_bridge_line_gets_the_site(tmp_path: Path) -> None:
-    """With requests of his own, with recorded ones, and with those of a session that goes on."""
+def test_whoever_repeats_requests_gets_the_site(tmp_path: Path) -> None:
+    """With recorded requests, and with those of a session that goes on."""
     recorder = Recorder()
     with (
         nginx() as site,
@@ -387,12 +373,9 @@ def test_whoever_has_no_bridge_line_gets_the_site(tmp_path: Path) -> None:
             assert len(recorded) > 1
             last = recorded[-1]
             forged = last[:40] + bytes([last[40] ^ 1]) + last[41:]
-            own = [
-                b"GET /script.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-                b"GET /\r\n\r\n",
-            ]
-            for request in [*own, *recorded, forged]:
-                assert ask(bridge.port, request) == ask(site, request)
+            probes = [[Send(request), Finish()] for request in (*recorded, forged)]
+            for at_bridge, at_site in visit_both(bridge.port, site, probes):
+                assert at_bridge == at_site
             exchange(one, other, 100_000)
         assert way.target.is_untouched()
 
@@ -410,11 +393,3 @@ def requests_in(said: bytes) -> list[bytes]:
         requests.append(said[: len(said) - len(rest)])
         said = rest
     return requests
-
-
-def ask(port: int, request: bytes) -> bytes:
-    """What is said to a request until the end, but for the date."""
-    with connect(port) as visitor:
-        visitor.sendall(request)
-        visitor.shutdown(1)
-        return strip_date(receive_to_end(visitor))

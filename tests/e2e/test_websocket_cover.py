@@ -17,11 +17,9 @@ from typing import Any
 import pytest
 
 from obfsfte.covers import Catalogue
-from tests.e2e.aiohttp_proxy import AiohttpProxy
 from tests.e2e.capture import capture, ndpi, tshark
-from tests.e2e.halves import LISTEN, Target, Tunnel, exchange, half, receive_to_end
-from tests.e2e.nginx import nginx
-from tests.e2e.sessions import bridge_line, client, server, tunnel
+from tests.e2e.halves import LISTEN, Target, Tunnel, half
+from tests.e2e.sessions import bridge_line, client, server, tunnel, use
 from tests.e2e.waiting import LOOPBACK, free_port, listens, wait_for
 from tests.e2e.web_servers import run_haproxy, run_nginx
 from tests.libraries import library
@@ -33,26 +31,6 @@ servers = library("websockets.asyncio.server")
 exceptions = library("websockets.exceptions")
 
 COVERS = ["websocket", "websocket-api"]
-
-
-def use(way: Tunnel, connections: int, size: int) -> None:
-    """Short messages, bulk both ways at once, and a clean end."""
-    for _ in range(connections):
-        with way.open() as (application, service):
-            for length in (1, 20, 514, 1028, 3000):
-                application.sendall(bytes(length))
-                service.sendall(bytes(514))
-                taken = 0
-                while taken < length:
-                    taken += len(service.recv(length - taken))
-                taken = 0
-                while taken < 514:
-                    taken += len(application.recv(514 - taken))
-            exchange(application, service, size)
-            application.shutdown(1)
-            assert receive_to_end(service) == b""
-            service.shutdown(1)
-            assert receive_to_end(application) == b""
 
 
 @pytest.mark.parametrize("cover", COVERS)
@@ -215,45 +193,6 @@ def test_a_path_that_is_not_the_bridges_gets_the_site(tmp_path: Path, name: str)
             assert target.is_untouched()
 
 
-def test_a_stranger_gets_the_site(tmp_path: Path) -> None:
-    """Whatever request it is that is not ours, a WebSocket's without hello too."""
-    upgrade = (
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    )
-    with (
-        Target() as target,
-        nginx() as site,
-        server(
-            target,
-            tmp_path / "state",
-            "--cover",
-            "websocket",
-            "--fallback",
-            f"tcp:{LOOPBACK}:{site}",
-        ) as bridge,
-    ):
-        for request in (
-            "GET /script.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            f"GET /script.js HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n",
-            "HEAD / HTTP/1.0\r\n\r\n",
-            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
-            "nonsense\r\n\r\n",
-        ):
-            answers = []
-            for port in (site, bridge.port):
-                way = Tunnel(port, target)
-                with way.connect() as visitor:
-                    visitor.sendall(request.encode())
-                    answers.append(receive_to_end(visitor))
-            assert strip_date(answers[0]) == strip_date(answers[1]) != b""
-        assert target.is_untouched()
-
-
-def strip_date(answer: bytes) -> bytes:
-    return b"\r\n".join(line for line in answer.split(b"\r\n") if not line.startswith(b"Date:"))
-
-
 class WebsocketsProxy:
     """The websockets library at both ends of a connection: a real server, and a real client.
 
@@ -326,16 +265,3 @@ def test_through_the_websockets_library(tmp_path: Path, cover: str) -> None:
         use(way, 2, 1_000_000)
     assert proxy.errors == []
     assert proxy.messages > 60
-
-
-@pytest.mark.parametrize("cover", COVERS)
-def test_through_aiohttp(tmp_path: Path, cover: str) -> None:
-    port = free_port()
-    with (
-        tunnel(tmp_path / "state", cover, through=port) as (way, _, bridge),
-        AiohttpProxy(port, bridge.port) as proxy,
-    ):
-        use(way, 2, 1_000_000)
-    assert proxy.errors == []
-    assert proxy.messages > 60
-    assert proxy.requests == 0
