@@ -47,8 +47,8 @@ def filled(cover: str, template: Template, strings: Mapping[str, str]) -> str:
         language = random.choice(carrier.embeddings).language
         mine[name] = language.unrank(random.randrange(language.size)).decode()
     if isinstance(of, HttpDefinition):
-        for name, (_, strings) in of.tickets.items():
-            mine[name] = strings.fresh(random).decode()
+        for name, (_, possible) in of.tickets.items():
+            mine[name] = possible.fresh(random).decode()
     mine |= strings
     return re.sub(r"\{(\w+)\}", lambda match: mine[match[1]], template.text.strip())
 
