@@ -16,7 +16,7 @@ from obfsfte.errors import ConfigError
 from obfsfte.wires import ClassicWire, served_releases
 from tests.transport.fakes import FakeReactor
 
-from .transport.fakes import FakeEndpoint, connected, lose
+from .transport.fakes import FakeEndpoint, connected, is_at_rest, lose
 
 LISTEN = "tcp:8079:interface=127.0.0.1"
 
@@ -172,7 +172,7 @@ def test_stopping_waits_for_connections_to_end() -> None:
     lose(running.side)
     lose(running.wire_side)
     assert running.stopped == [None]
-    assert running.reactor.getDelayedCalls() == []
+    assert is_at_rest(running.reactor)
 
 
 def test_stopping_ends_connections_that_stay() -> None:

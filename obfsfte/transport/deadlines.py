@@ -2,14 +2,14 @@
 
 A timer per connection would be re-armed on every read; here a connection only moves
 its own `deadline` and one sweep a second looks for those that have passed. No timeout
-of ours needs to be finer than that.
+of ours needs to be finer than that. A sweep that finds none at all is the last until there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 SWEEP_SECONDS = 1.0
 
@@ -34,30 +34,31 @@ class Deadline:
 
 
 class Deadlines:
-    """All deadlines of one service. The sweep runs only while there are any."""
+    """All deadlines of one service."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
         self._pending: set[Deadline] = set()
-        self._sweep_call: IDelayedCall | None = None
+        self._is_sweeping = False
 
     def add(self, seconds: float, expire: Callable[[], None]) -> Deadline:
         """Call `expire` once `seconds` have passed, unless extended or cancelled."""
         deadline = Deadline(self, self.clock.seconds() + seconds, expire)
         self._pending.add(deadline)
-        if self._sweep_call is None:
-            self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self.clock.callLater(SWEEP_SECONDS, self._sweep)
         return deadline
 
     def discard(self, deadline: Deadline) -> None:
         self._pending.discard(deadline)
-        if not self._pending and self._sweep_call is not None:
-            self._sweep_call.cancel()
-            self._sweep_call = None
 
     def _sweep(self) -> None:
+        if not self._pending:
+            self._is_sweeping = False
+            return
         now = self.clock.seconds()
-        self._sweep_call = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        self.clock.callLater(SWEEP_SECONDS, self._sweep)
         for deadline in [each for each in self._pending if each.at <= now]:
             # One that expired just now may have cancelled or extended this one.
             if deadline in self._pending and deadline.at <= now:

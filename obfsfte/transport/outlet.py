@@ -92,9 +92,10 @@ class Outlet:
         except OSError:  # it is full, or broken, which the transport will find as well
             return pieces
         for number, piece in enumerate(pieces):
-            if sent < len(piece):
+            size = len(piece)
+            if sent < size:
                 return [piece[sent:], *pieces[number + 1 :]]
-            sent -= len(piece)
+            sent -= size
         return []
 
     def end(self) -> None:

@@ -81,8 +81,11 @@ class ServerConnection:
         # Not when the target is reached: meanwhile the client verifies it, and its application
         # hears of it.
         self._wire.write_all(channel.data_to_send())
-        endpoint = self._target_for(channel)
-        self._dialling = Deferred.fromCoroutine(self._reach(endpoint, channel, from_wire))
+        plain = Side(self)
+        self._dialling = connect_side(self._target_for(channel), plain, self._context)
+        self._dialling.addCallback(
+            lambda _: self._join(Relay(self._wire, channel, plain, self._context), from_wire)
+        )
         self._dialling.addErrback(self._unreachable, "target")
 
     def _target_for(self, channel: Channel) -> IStreamClientEndpoint:
@@ -98,13 +101,6 @@ class ServerConnection:
             self._discard()
             self._wire.abort()
             return None
-
-    async def _reach(
-        self, endpoint: IStreamClientEndpoint, channel: Channel, from_wire: list[bytes]
-    ) -> None:
-        plain = Side(self)
-        await connect_side(endpoint, plain, self._context)
-        self._join(Relay(self._wire, channel, plain, self._context), from_wire)
 
     def _serve(self, channel: TurnServer) -> None:
         """A request of a session in turns has begun, its first or a later one."""

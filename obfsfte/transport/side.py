@@ -115,8 +115,12 @@ class Side(TwistedProtocol):
             self._outlet = Outlet(self.transport)
         # A client endpoint's wrapper has done its work. It costs a call for each read, and shows
         # only one of our interfaces, the wrong one for TCP.
-        wrapper = getattr(self.transport, "protocol", None)
-        if IHandshakeListener.providedBy(wrapper) and not INegotiated.providedBy(self.transport):
+        wrapper = getattr(self.transport, "protocol", self)
+        if (
+            wrapper is not self
+            and IHandshakeListener.providedBy(wrapper)
+            and not INegotiated.providedBy(self.transport)
+        ):
             self.transport.protocol = self
 
     def dataReceived(self, data: bytes) -> None:

@@ -14,12 +14,14 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
 )
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from obfsfte.alarm import Alarm
 from obfsfte.errors import AuthenticationFailed, Truncated
+from obfsfte.transport.deadlines import SWEEP_SECONDS
 from obfsfte.transport.side import Side
 
 
@@ -111,6 +113,12 @@ def connected(side: Side, transport: FakeTransport | None = None) -> FakeTranspo
 def lose(protocol: Protocol, *, clean: bool = False) -> None:
     """The transport is gone."""
     protocol.connectionLost(Failure(ConnectionDone() if clean else ConnectionLost()))
+
+
+def is_at_rest(clock: Clock) -> bool:
+    """Whether nothing waits for time to pass; that the last sweep ends by itself is no waiting."""
+    clock.advance(SWEEP_SECONDS)
+    return not clock.getDelayedCalls()
 
 
 class FakeEndpoint:

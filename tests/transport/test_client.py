@@ -14,7 +14,7 @@ from obfsfte.transport.context import Context, Timeouts
 from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.side import HELD_BYTES, Side
 
-from .fakes import FakeEndpoint, FakeTransport, LineChannel, connected, lose
+from .fakes import FakeEndpoint, FakeTransport, LineChannel, connected, is_at_rest, lose
 
 
 class Client:
@@ -127,7 +127,7 @@ def test_a_handshake_that_fails_cuts_both(how: str) -> None:
     assert wire.aborted or how == "reset"
     assert len(events) == 1
     assert len(client.context.connections) == 0
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 @pytest.mark.parametrize("how", ["silence", "garbage", "fin", "reset"])
@@ -173,7 +173,7 @@ def test_an_application_that_leaves_while_dialling_is_not_dialled_for() -> None:
     lose(client.plain_side)
     assert client.endpoint.cancelled == 1
     assert len(client.context.connections) == 0
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 def test_an_application_that_leaves_during_the_handshake() -> None:
@@ -181,7 +181,7 @@ def test_an_application_that_leaves_during_the_handshake() -> None:
     _, wire = client.endpoint.accept()
     lose(client.plain_side)
     assert wire.aborted
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 @pytest.mark.parametrize("phase", ["dialling", "handshake", "relay"])

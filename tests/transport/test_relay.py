@@ -14,7 +14,7 @@ from obfsfte.transport.deadlines import Deadlines
 from obfsfte.transport.relay import Relay, Splice
 from obfsfte.transport.side import Side
 
-from .fakes import FakeTransport, LineChannel, connected, lose
+from .fakes import FakeTransport, LineChannel, connected, is_at_rest, lose
 
 
 class Joined:
@@ -110,7 +110,7 @@ def test_both_ended_closes_both_cleanly(first: str) -> None:
     lose(joined.plain_side, clean=True)
     assert not joined.plain.aborted
     assert len(joined.context.connections) == 0
-    assert joined.clock.getDelayedCalls() == []
+    assert is_at_rest(joined.clock)
 
 
 def test_a_forged_message_cuts_and_delivers_nothing_of_its_read() -> None:
@@ -220,7 +220,7 @@ def test_no_alarm_rings_once_the_transports_close() -> None:
     joined.relay.abort()
     for side in (joined.wire_side, joined.plain_side):
         lose(side)
-    assert joined.clock.getDelayedCalls() == []
+    assert is_at_rest(joined.clock)
 
 
 class LazyTransport(FakeTransport):

@@ -18,7 +18,7 @@ from obfsfte.transport.server import TunnelServerFactory
 from obfsfte.transport.side import HELD_BYTES, Side
 from obfsfte.transport.site import Site
 
-from .fakes import FakeEndpoint, FakeTransport, connected, lose
+from .fakes import FakeEndpoint, FakeTransport, connected, is_at_rest, lose
 from .test_gate import WordOpening
 
 
@@ -277,7 +277,7 @@ def test_strangers_are_swallowed_while_the_fallback_is_down(
     assert server.wire.value() == b""
     lose(server.wire_side)
     assert len(server.context.connections) == 0
-    assert server.clock.getDelayedCalls() == []
+    assert is_at_rest(server.clock)
 
 
 @pytest.mark.parametrize("said", [b"", b"ses", b"stranger"])
@@ -291,7 +291,7 @@ def test_a_site_that_resets_as_soon_as_it_is_reached_is_seen_to(said: bytes) -> 
     assert server.wire.aborted
     lose(server.wire_side)
     assert len(server.context.connections) == 0
-    assert server.clock.getDelayedCalls() == []
+    assert is_at_rest(server.clock)
 
 
 def test_a_stranger_who_leaves_while_the_fallback_is_reached_is_forgotten() -> None:
@@ -301,7 +301,7 @@ def test_a_stranger_who_leaves_while_the_fallback_is_reached_is_forgotten() -> N
     assert server.fallback is not None
     assert server.fallback.cancelled == 1
     assert len(server.context.connections) == 0
-    assert server.clock.getDelayedCalls() == []
+    assert is_at_rest(server.clock)
 
 
 def test_a_client_is_served_though_the_fallback_is_down() -> None:
@@ -335,7 +335,7 @@ def test_a_stranger_without_a_fallback_is_swallowed() -> None:
     assert events == []
     lose(server.wire_side)
     assert len(server.context.connections) == 0
-    assert server.clock.getDelayedCalls() == []
+    assert is_at_rest(server.clock)
 
 
 @pytest.mark.parametrize("end", [lambda _: None, Side.readConnectionLost], ids=["waits", "FIN"])

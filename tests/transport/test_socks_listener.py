@@ -22,7 +22,7 @@ from obfsfte.transport.socks_listener import (
     reply_for,
 )
 
-from .fakes import FakeTransport, connected, lose
+from .fakes import FakeTransport, connected, is_at_rest, lose
 from .test_socks import LOGIN, NO_LOGIN, login, replied, to_ipv4
 
 REQUEST = NO_LOGIN + to_ipv4("192.0.2.1", 443)
@@ -120,7 +120,7 @@ def test_a_refusal_closes_with_one_line(data: bytes, answer: bytes) -> None:
     assert len(events) == 1
     assert client.requests == []
     assert client.send(REQUEST) == b""
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 def test_a_request_must_come_in_time() -> None:
@@ -137,7 +137,7 @@ def test_time_does_not_count_after_the_request() -> None:
     client.send(REQUEST)
     client.clock.pump([1.0] * int(3 * REQUEST_SECONDS))
     assert not client.transport.aborted
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 def test_a_client_that_leaves_early_leaves_nothing() -> None:
@@ -146,7 +146,7 @@ def test_a_client_that_leaves_early_leaves_nothing() -> None:
     client.side.readConnectionLost()
     assert client.transport.disconnecting
     lose(client.side, clean=True)
-    assert client.clock.getDelayedCalls() == []
+    assert is_at_rest(client.clock)
 
 
 FAILURES = [

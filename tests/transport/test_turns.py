@@ -26,7 +26,7 @@ from obfsfte.transport.site import Site
 from obfsfte.turn_channel import TurnClient
 from obfsfte.wires import SessionWire
 
-from .fakes import FakeEndpoint, FakeTransport, connected, lose
+from .fakes import FakeEndpoint, FakeTransport, connected, is_at_rest, lose
 
 NOW = 1_800_000_000
 KEYS = BridgeKeys.generate(Random(1).randbytes)
@@ -134,7 +134,7 @@ def test_data_passes_both_ways_and_both_ends_end() -> None:
     assert len(network.context.connections) == len(network.client_context.connections) == 0
     network.fallback.attempts.clear()
     network.clock.advance(60)
-    assert network.clock.getDelayedCalls() == []
+    assert is_at_rest(network.clock)
 
 
 def test_an_idle_client_asks_again_and_again() -> None:
