@@ -67,7 +67,7 @@ class _Derived:
         self._pseudorandom_key = hmac.digest(nonce, secret, "sha256")
 
     def _expand(self, label: _Label) -> bytes:
-        return hmac.digest(self._pseudorandom_key, label.value + b"\x01", "sha256")
+        return hmac.digest(self._pseudorandom_key, label + b"\x01", "sha256")
 
     def mask(self, label: _Label, message: bytes) -> bytes:
         """`message` with its ephemeral key masked, or unmasked."""
