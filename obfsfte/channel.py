@@ -28,6 +28,9 @@ from typing import Protocol
 
 from obfsfte.alarm import Alarm
 
+#: Bytes to write, in order, each where it is.
+Buffers = Sequence[bytes | memoryview]
+
 
 class Channel(Protocol):
     """One connection's codec. Buffers are bounded; no method blocks."""
@@ -64,7 +67,7 @@ class Channel(Protocol):
     def send(self, data: bytes) -> None:
         """Take application bytes to carry. Raises RuntimeError after `close`."""
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes) -> Buffers:
         """Take wire bytes; return the application bytes that they complete, in order.
 
         Raises WireError when they cannot come from an honest peer with our key.

@@ -165,7 +165,7 @@ class SessionChannel(SessionEnd):
             self._seal(RecordType.DATA, view[:room], size)
             rest = view[room:]
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes) -> list[memoryview]:
         """Application bytes of the records that `data` completes.
 
         Raises a WireError (Truncated, AuthenticationFailed, ...); then nothing of this call
@@ -195,7 +195,7 @@ class SessionChannel(SessionEnd):
     def _seal(self, kind: RecordType, payload: bytes | memoryview, size: int) -> None:
         self._outgoing += self._cover.wrap(self._sealer.seal(kind, payload, size))
 
-    def _open(self, records: Sequence[bytes | memoryview]) -> list[bytes]:
+    def _open(self, records: Sequence[bytes | memoryview]) -> list[memoryview]:
         plain = []
         for record in self._after_hello(records):
             kind, payload = self._opener.open(record)

@@ -128,7 +128,7 @@ class TurnChannel(SessionEnd):
         """End our stream, with a record that says so after what waits."""
         self._closed = True
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes) -> list[memoryview]:
         """Application bytes of the records that `data` completes.
 
         Raises a WireError; then nothing of this call counts.
@@ -144,7 +144,7 @@ class TurnChannel(SessionEnd):
         if not self._cover.is_idle:
             raise Truncated("the wire ended within a message, or without an answer")
 
-    def _open(self, records: list[bytes]) -> list[bytes]:
+    def _open(self, records: list[bytes]) -> list[memoryview]:
         """Open the records of the message that comes, and see whether it has ended."""
         plain = []
         for record in self._after_hello(records):

@@ -63,7 +63,7 @@ class TurnServer(TurnChannel):
             self._tickets.pop(ticket, None)
         self._waits_for = ()
 
-    def _open(self, records: list[bytes]) -> list[bytes]:
+    def _open(self, records: list[bytes]) -> list[memoryview]:
         plain = super()._open(records)
         if self._hello:
             self._turns.hurry()

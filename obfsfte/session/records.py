@@ -111,8 +111,8 @@ class Opener:
         #: Whether the peer's end of stream has come.
         self.ended = False
 
-    def open(self, record: bytes | memoryview) -> tuple[RecordType, bytes]:
-        """The next record's type and payload.
+    def open(self, record: bytes | memoryview) -> tuple[RecordType, memoryview]:
+        """The next record's type and payload, which is not copied.
 
         Raises AuthenticationFailed unless it is the next one that the peer sealed, and
         WireError when the peer sealed what no honest peer seals.
@@ -137,4 +137,4 @@ class Opener:
             raise WireError("a record after the end of the stream")
         self.ended = self.ended or kind is RecordType.END
         self._broken = False
-        return kind, plaintext[_HEADER_SIZE:end]
+        return kind, memoryview(plaintext)[_HEADER_SIZE:end]

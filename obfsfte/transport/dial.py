@@ -22,7 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from obfsfte.channel import Channel
+from obfsfte.channel import Buffers, Channel
 from obfsfte.errors import UnusableConnection, WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.side import Side
@@ -127,7 +127,7 @@ class Handshake:
     """
 
     def __init__(self, side: Side, channel: Channel, context: Context) -> None:
-        self._finished: Deferred[list[bytes]] = Deferred(self._cancelled)
+        self._finished: Deferred[Buffers] = Deferred(self._cancelled)
         self._side = side
         self._channel = channel
         self._clock = context.deadlines.clock
@@ -137,7 +137,7 @@ class Handshake:
         )
         side.handler = self
 
-    def start(self) -> Deferred[list[bytes]]:
+    def start(self) -> Deferred[Buffers]:
         self.data_received(b"")
         return self._finished
 
@@ -180,7 +180,7 @@ class Handshake:
     def _utc(self) -> str:
         return f"{datetime.fromtimestamp(self._clock.seconds(), UTC):%Y-%m-%d %H:%M} UTC"
 
-    def _cancelled(self, _deferred: Deferred[list[bytes]]) -> None:
+    def _cancelled(self, _deferred: Deferred[Buffers]) -> None:
         self._end()
 
     def _end(self) -> None:

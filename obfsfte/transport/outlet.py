@@ -14,12 +14,13 @@ sent, everything else does too, and the side that it comes from is not read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from obfsfte.channel import Buffers
 
 #: Bytes of one read. Twisted's own 64 KB cost twice the turns of the reactor; more would make
 #: malloc fetch the memory of each read from the kernel.
@@ -62,7 +63,7 @@ class Outlet:
         if self._is_behind:
             source.pauseProducing()
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    def write(self, pieces: Buffers) -> None:
         """Send, or keep what the socket does not take."""
         if not self._is_behind:
             pieces = self._send(pieces)
@@ -78,9 +79,10 @@ class Outlet:
             self._behind_since = self._transport.reactor.seconds()
             if self._source is not None:
                 self._source.pauseProducing()
-        self._transport.writeSequence(pieces)
+        # Twisted takes only bytes; what is bytes already is not copied.
+        self._transport.writeSequence([bytes(piece) for piece in pieces])
 
-    def _send(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
+    def _send(self, pieces: Buffers) -> Buffers:
         """What is left when the socket has taken what it can."""
         if len(pieces) > _MOST_PIECES:
             pieces = [b"".join(pieces)]

@@ -20,13 +20,11 @@ are gone, so that a reader who never drains his last bytes cannot hold them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from obfsfte.alarm import Alarm
-from obfsfte.channel import Channel, PassThrough
+from obfsfte.channel import Buffers, Channel, PassThrough
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadline
@@ -74,14 +72,14 @@ class Relay:
         self._connections = context.connections
         self._connections.add(self)
 
-    def start(self, from_wire: Sequence[bytes] = (), from_plain: bytes = b"") -> None:
+    def start(self, from_wire: Buffers = (), from_plain: bytes = b"") -> None:
         """Join the two, delivering first what arrived before they were joined."""
         self._wire.handler = _WireEvents(self)
         self._plain.handler = _PlainEvents(self)
         any_lost = self._wire.is_lost or self._plain.is_lost
         if not any_lost:
             self._join_producers()
-        self._plain.write_all(list(from_wire))
+        self._plain.write_all(from_wire)
         if from_plain:
             self._channel.send(from_plain)
         self._after_receive()

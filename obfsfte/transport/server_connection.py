@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
-from obfsfte.channel import Channel
+from obfsfte.channel import Buffers, Channel
 from obfsfte.errors import WireError
 from obfsfte.transport.context import Context
 from obfsfte.transport.deadlines import Deadline
@@ -92,7 +92,7 @@ class ServerConnection:
         visitor = self._site.proxies.visitor(self._peer, channel.forwarded_for)
         return self._site.target(visitor)
 
-    def _first_bytes(self, channel: Channel) -> list[bytes] | None:
+    def _first_bytes(self, channel: Channel) -> Buffers | None:
         """The application's bytes that came with a hello; None: the connection had to be cut."""
         try:
             return channel.receive(b"")
@@ -190,7 +190,7 @@ class ServerConnection:
         self._wire.handler = self
         self._wire.hold()
 
-    def _join(self, relay: Relay, from_wire: list[bytes], from_plain: bytes = b"") -> None:
+    def _join(self, relay: Relay, from_wire: Buffers, from_plain: bytes = b"") -> None:
         self._discard()
         relay.start(from_wire, from_plain)
 

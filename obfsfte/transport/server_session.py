@@ -21,6 +21,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 
+from obfsfte.channel import Buffers
 from obfsfte.transport.context import Context
 from obfsfte.transport.dial import connect_side, warn_unreached
 from obfsfte.transport.side import Side
@@ -65,13 +66,13 @@ class ServerSession(TurnWire):
         """Whether what comes on that connection belongs to a request that it has begun."""
         return self._carrier is carrier and not self.side.is_lost and not self._channel.is_idle
 
-    def start(self, target: IStreamClientEndpoint, from_wire: list[bytes]) -> None:
+    def start(self, target: IStreamClientEndpoint, from_wire: Buffers) -> None:
         """Connect to the target, and relay."""
         self._context.connections.add(self)
         self._dialling = Deferred.fromCoroutine(self._reach(target, from_wire))
         self._dialling.addErrback(self._unreachable)
 
-    async def _reach(self, target: IStreamClientEndpoint, from_wire: list[bytes]) -> None:
+    async def _reach(self, target: IStreamClientEndpoint, from_wire: Buffers) -> None:
         plain = Side(self)
         await connect_side(target, plain, self._context)
         relay = TurnRelay(self.side, self._channel, plain, self._context)

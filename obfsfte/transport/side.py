@@ -24,6 +24,7 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from obfsfte.channel import Buffers
 from obfsfte.transport.outlet import READ_SIZE, Outlet, takes_writes_at_once
 
 #: What is kept of a peer who says more before we can listen; one read may exceed it.
@@ -185,11 +186,12 @@ class Side(TwistedProtocol):
         else:
             self._outlet.end()
 
-    def write_all(self, buffers: list[bytes]) -> None:
+    def write_all(self, buffers: Buffers) -> None:
         if not buffers:
             return
         if self._outlet is None:
-            self.transport.writeSequence(buffers)
+            # Twisted takes only bytes; what is bytes already is not copied.
+            self.transport.writeSequence([bytes(buffer) for buffer in buffers])
         else:
             self._outlet.write(buffers)
 

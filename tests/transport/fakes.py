@@ -78,6 +78,8 @@ class FakeTransport(StringTransport):
             self.producer.pauseProducing()
 
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802
+        data = list(data)
+        assert all(isinstance(each, bytes) for each in data)  # or Twisted's raises TypeError
         self.write(b"".join(data))
 
     def drain(self) -> bytes:

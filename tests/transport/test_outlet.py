@@ -123,8 +123,9 @@ def test_every_byte_arrives_once_and_in_order(writes: list[list[int]], seed: int
     expected = received = b""
     with Ends() as ends:
         for sizes in writes:
-            pieces = [random.randbytes(size) for size in sizes]
+            pieces: list[bytes | memoryview] = [random.randbytes(size) for size in sizes]
             expected += b"".join(pieces)
+            pieces[1:] = map(memoryview, pieces[1:])
             ends.outlet.write(pieces)
             for _ in range(random.randrange(3)):
                 received += ends.read(random.randrange(1, 2 * BUFFER))
@@ -199,7 +200,7 @@ def test_other_transports_are_written_to_as_ever() -> None:
     source.makeConnection(FakeTransport())
     assert not takes_writes_at_once(side.transport)
     side.take_from(source)
-    side.write_all([b"as ", b"ever"])
+    side.write_all([b"as ", memoryview(b"ever")])
     assert side.transport.value() == b"as ever"
     assert side.transport.producer is source.transport
     side.take_no_more()
