@@ -41,7 +41,7 @@ class Fields:
 
     def tokens(self, name: bytes) -> list[bytes]:
         """The members of a field that is a list."""
-        return members(self.values(name))
+        return members(self._values[name]) if name in self._values else []
 
     def has_token(self, name: bytes, token: bytes) -> bool:
         """Whether a field that is a list has that lower-case member, in whatever case."""

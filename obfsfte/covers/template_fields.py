@@ -30,29 +30,30 @@ class Seeded:
 
 @attrs.frozen
 class Strings:
-    """Strings of some languages, each of which is as likely to be drawn from."""
+    """Strings of some languages, each of which is as likely to be drawn from.
+
+    A draw takes 8 bytes for the language's number, modulo their number, and 16 more than the
+    largest language's capacity has, for the string's number in it, the same.
+    """
 
     languages: Sequence[Language]
-    _digest_size: int = attrs.field(init=False, eq=False, repr=False)
+    _draw_size: int = attrs.field(init=False, eq=False, repr=False)
 
-    @_digest_size.default
+    @_draw_size.default
     def _choose_size(self) -> int:
         return 24 + max(language.capacity for language in self.languages) // 8
 
     def fresh(self, random: Random) -> bytes:
         """Any of them."""
-        language = random.choice(self.languages)
-        return language.unrank(random.randrange(language.size))
+        return self._drawn(random.randbytes(self._draw_size))
 
     def following(self, key: bytes, label: str) -> bytes:
-        """The one that follows from the key.
+        """The one that follows from the key: drawn with SHAKE256(key || label)."""
+        return self._drawn(hashlib.shake_256(key + label.encode("ascii")).digest(self._draw_size))
 
-        SHAKE256(key || label) gives 8 bytes for the language's number, modulo their number, and
-        16 more than the largest language's capacity has, for the string's number in it, the same.
-        """
-        digest = hashlib.shake_256(key + label.encode("ascii")).digest(self._digest_size)
-        language = self.languages[int.from_bytes(digest[:8], "big") % len(self.languages)]
-        return language.unrank(int.from_bytes(digest[8:], "big") % language.size)
+    def _drawn(self, draw: bytes) -> bytes:
+        language = self.languages[int.from_bytes(draw[:8], "big") % len(self.languages)]
+        return language.unrank(int.from_bytes(draw[8:], "big") % language.size)
 
 
 @attrs.frozen

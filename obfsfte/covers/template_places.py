@@ -6,7 +6,6 @@ hellos. Later requests can have a ticket instead. A server finds either by its *
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -18,6 +17,7 @@ from obfsfte.errors import NotOurs, WireError
 
 #: The `source` of a place in the request's target; of others it is a field's name.
 QUERY = "query"
+_QUERY = QUERY.encode("ascii")
 
 #: Strings of one request that the session is asked about at most: each costs it a key agreement.
 _MAX_CANDIDATES = 8
@@ -63,8 +63,10 @@ class Places:
     """Some places, ready to be looked at in requests."""
 
     def __init__(self, places: Sequence[Place]) -> None:
-        self._places = [(each.source, each.prefix.encode("ascii"), each.name) for each in places]
-        self._sources = {each.source for each in places}
+        self._places = [
+            (each.source.encode("ascii"), each.prefix.encode("ascii"), each.name) for each in places
+        ]
+        self._sources = {source for source, _, _ in self._places}
 
     def strings(self, target: bytes, fields: Fields) -> list[tuple[str, bytes]]:
         """What a request has in them: names and strings, in the places' order."""
@@ -77,11 +79,11 @@ class Places:
         ]
 
 
-def _parts(source: str, target: bytes, fields: Fields) -> list[bytes]:
-    if source == QUERY:
+def _parts(source: bytes, target: bytes, fields: Fields) -> list[bytes]:
+    if source == _QUERY:
         return target.partition(b"?")[2].split(b"&")
-    found = fields.values(source.encode("ascii"))
-    if source == "cookie":
+    found = fields.values(source)
+    if source == b"cookie":
         return [part.strip(b" \t") for value in found for part in value.split(b";")]
     return found
 
@@ -111,6 +113,10 @@ class Hellos:
         """What may be hellos in a request."""
         for name, string in self.places.strings(target, fields)[:_MAX_CANDIDATES]:
             embedding = self.carriers[name].embedding_of(string)
-            if embedding is not None:
-                with contextlib.suppress(WireError):
-                    yield Candidate(*embedding.extract(string), embedding)
+            if embedding is None:
+                continue
+            try:
+                record, place = embedding.extract(string)
+            except WireError:
+                continue
+            yield Candidate(record, place, embedding)
