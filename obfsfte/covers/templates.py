@@ -16,7 +16,7 @@ send other heads on the way with TLS.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from random import Random
 
 import attrs
@@ -85,19 +85,19 @@ class Head:
     ```
     """
 
-    _pieces: Sequence[bytes]
-    gaps: Sequence[str]
+    _pieces: tuple[bytes, ...]
+    gaps: tuple[str, ...]
     #: The gaps' fields that every message has anew.
-    _fresh: Sequence[Field]
+    _changing: tuple[Field, ...]
 
     @classmethod
-    def of(cls, template: Template, fresh: Sequence[Field] = ()) -> Head:
-        """A template's; the blank line at its end is there too. `fresh` are new in each message."""
+    def of(cls, template: Template, changing: Iterable[Field] = ()) -> Head:
+        """A template's, with the blank line at its end; `changing` are new in each message."""
         text = "".join(f"{line}\r\n" for line in [*template.text.strip().splitlines(), ""])
         literals, gaps = PLACEHOLDER.split(text)[::2], template.placeholders
         pieces = [b""] * (2 * len(gaps) + 1)
         pieces[::2] = [literal.encode("ascii") for literal in literals]
-        return cls(pieces, gaps, fresh)
+        return cls(tuple(pieces), tuple(gaps), tuple(changing))
 
     def filled(self, strings: Mapping[str, bytes]) -> Head:
         """With these strings in their gaps; there may be others."""
@@ -108,12 +108,12 @@ class Head:
             else:
                 gaps.append(gap)
                 pieces += [b"", literal]
-        return Head(pieces, gaps, self._fresh)
+        return Head(tuple(pieces), tuple(gaps), self._changing)
 
     def render(self, random: Random, strings: Mapping[str, bytes]) -> bytes:
         """One message's: with what is new in it, and `strings` for the other gaps."""
-        if self._fresh:
-            strings = {**strings, **fresh(self._fresh, random)}
+        if self._changing:
+            strings = {**strings, **fresh(self._changing, random)}
         pieces = [*self._pieces]
         pieces[1::2] = [strings[gap] for gap in self.gaps]
         return b"".join(pieces)

@@ -24,7 +24,7 @@ def test_gaps_are_filled_in_any_order() -> None:
         assert name not in part.gaps
         assert part.render(Random(), rest) == expected
         assert part.filled(rest).render(Random(), {}) == expected
-    assert head.gaps == ["a", "b", "a", "b", "c"]
+    assert head.gaps == ("a", "b", "a", "b", "c")
 
 
 def test_each_message_has_its_own() -> None:
