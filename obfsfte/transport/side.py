@@ -212,7 +212,6 @@ class Side(TwistedProtocol):
             self.transport.loseConnection()
         else:
             lose_write()
-            self.flush()  # or the FIN waits for a turn of the reactor
 
     def close(self) -> None:
         """Close after all that was written has been sent."""
