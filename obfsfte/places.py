@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -113,9 +115,20 @@ def leads_to(place: str, address: object) -> bool:
     named = _HOST_AND_PORT.match(place)
     if named is None or not isinstance(address, (IPv4Address, IPv6Address)):
         return False
+    if named["port"] != str(address.port):
+        return False
     host = named["host"].replace("localhost", "127.0.0.1")
-    hosts = (address.host, "127.0.0.1") if address.host in _EVERY_INTERFACE else (address.host,)
-    return host in hosts and named["port"] == str(address.port)
+    return host == address.host or (address.host in _EVERY_INTERFACE and _is_here(host))
+
+
+def _is_here(host: str) -> bool:
+    """Whether an IPv4 address is one of this machine's; a name is not looked up."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((str(ipaddress.IPv4Address(host)), 0))
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def describe(address: object) -> str:

@@ -126,6 +126,13 @@ def test_a_fallback_that_is_the_server_itself_is_refused(host: object, fallback:
     assert port.stopped == 1
 
 
+@pytest.mark.parametrize("host", [EVERYWHERE, EVERYWHERE_6])
+@pytest.mark.parametrize("own", ["127.0.0.2", "0.0.0.0"])
+def test_every_address_of_this_machine_is_the_server_itself(host: object, own: str) -> None:
+    _, failures = listen_at(host, f"tcp:{own}:8080")
+    assert [type(failure) for failure in failures] == [ConfigError]
+
+
 @pytest.mark.parametrize(
     ("host", "fallback"),
     [
