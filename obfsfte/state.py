@@ -74,6 +74,16 @@ def _replace(path: Path, data: bytes) -> None:
         os.close(directory)
 
 
+def _is_kept(path: Path, data: bytes) -> bool:
+    """Whether that is what a file of ours says."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            is_private = not os.fstat(stream.fileno()).st_mode & 0o077
+            return is_private and stream.read(len(data) + 1) == data
+    except OSError:
+        return False
+
+
 def _without_waiting(path: str, flags: int) -> int:
     """Open what should be a file; a pipe is then empty, where it would wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -118,9 +128,14 @@ class StateDirectory:
             return self._write_keys(random)
 
     def write_bridge_line(self, line: str) -> Path:
-        """Store what the operator gives to clients; return where."""
+        """Store what the operator gives to clients; return where.
+
+        A line that is there already is left, so that a full disk keeps no bridge from starting.
+        """
+        data = f"{line}\n".encode()
         with self._changing():
-            _replace(self._bridge_line_path, f"{line}\n".encode())
+            if not _is_kept(self._bridge_line_path, data):
+                _replace(self._bridge_line_path, data)
         return self._bridge_line_path
 
     def bridge_line(self) -> str | None:

@@ -203,6 +203,32 @@ def test_a_pipe_in_the_place_of_the_bridge_line_is_not_waited_for(state):
     assert state.bridge_line() == ""
 
 
+def test_a_full_disk_keeps_no_bridge_from_starting(state, monkeypatch):
+    keys = state.keys_or_new()
+    state.write_bridge_line("fte one")
+
+    def refuse(_path, _data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("obfsfte.state._replace", refuse)
+    assert state.keys_or_new() == keys
+    state.write_bridge_line("fte one")
+    with pytest.raises(ConfigError, match="No space left"):
+        state.write_bridge_line("fte another")
+
+
+@pytest.mark.parametrize("readable_by", [0o600, 0o644])
+def test_a_bridge_line_is_left_if_it_is_ours_alone(state, readable_by):
+    state.keys_or_new()
+    path = state.write_bridge_line("fte one")
+    path.chmod(readable_by)
+    before = path.stat().st_ino
+    state.write_bridge_line("fte one")
+    assert path.read_text() == "fte one\n"
+    assert mode(path) == 0o600
+    assert (path.stat().st_ino == before) is (readable_by == 0o600)
+
+
 def test_the_bridge_line_is_replaced(state):
     assert state.bridge_line() is None
     for line in ("fte 192.0.2.1:80 cert=a", "fte 192.0.2.1:80"):
