@@ -13,8 +13,9 @@ alphabet, the most of any protocol's message, are boxes; where the automaton has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from itertools import groupby
 from math import prod
 
@@ -24,11 +25,35 @@ from obfsfte.regular.automaton import Automaton
 from obfsfte.regular.digits import digits_of, number_of
 from obfsfte.regular.nfa import members_of
 
-Blocks = tuple[tuple[bytes, int], ...]
+#: So many places in a row with one alphabet; or, with a count of 0, literal text.
+Block = tuple[bytes, int]
+Blocks = tuple[Block, ...]
+
+# Each text that is put together is a copy.
+_MAX_JOINED_TEXT = 256
 
 
 class NotInBox(Exception):
     """The string is not one of the box."""
+
+
+def one_of(symbols: bytes) -> Blocks:
+    """One place."""
+    return ((symbols, 1 if len(symbols) > 1 else 0),)
+
+
+def join(blocks: Blocks, following: Blocks) -> Blocks:
+    """Both in a row, with the last block and the first as one where they can be."""
+    if not blocks or not following:
+        return blocks or following
+    (symbols, count), (others, more) = blocks[-1], following[0]
+    if count and symbols == others:
+        both = symbols, count + more
+    elif not count and not more and len(symbols) + len(others) <= _MAX_JOINED_TEXT:
+        both = symbols + others, 0
+    else:
+        return blocks + following
+    return (*blocks[:-1], both, *following[1:])
 
 
 @lru_cache(maxsize=1024)
@@ -60,26 +85,36 @@ class Field:
 
 
 class Box:
-    """A product of byte sets.
+    """A product of byte sets, given by its blocks.
 
-    `blocks` are (symbols, count) pairs: the alphabet of so many places in a row. A box of single
-    bytes has them in `letters`, each a string, which spares the walk most of its calls.
+    Its strings begin with the bytes of `first`. A box of single bytes has them in `letters`, each a
+    string, which spares the walk most of its calls.
     """
 
     def __init__(self, blocks: Blocks) -> None:
-        self.blocks = tuple(
-            (symbols, sum(count for _, count in group))
-            for symbols, group in groupby(blocks, lambda block: block[0])
-        )
-        self.length = sum(count for _, count in blocks)
-        self._parts: list[bytes | Field] = []
-        for literal, group in groupby(self.blocks, lambda block: len(block[0]) == 1):
-            if literal:
-                self._parts.append(b"".join(symbols * count for symbols, count in group))
+        self.blocks = blocks
+        symbols, count = blocks[0]
+        self.first = symbols if count else symbols[:1]
+        self.length = sum(count or len(symbols) for symbols, count in blocks)
+        self.letters = [bytes([symbol]) for symbol in self.first] if self.length == 1 else None
+        places: Counter[int] = Counter()
+        for symbols, count in blocks:
+            places[len(symbols)] += count
+        self.size = prod(radix**count for radix, count in places.items())
+
+    @cached_property
+    def _parts(self) -> Sequence[bytes | Field]:
+        """Only what walks in Python needs them."""
+        return [Field(symbols, count) if count else symbols for symbols, count in self.blocks]
+
+    def sets(self) -> Iterator[tuple[bytes, int]]:
+        """The byte sets, each with how often it comes in a row."""
+        for symbols, count in self.blocks:
+            if count:
+                yield symbols, count
             else:
-                self._parts += [Field(symbols, count) for symbols, count in group]
-        self.letters = [bytes([symbol]) for symbol in blocks[0][0]] if self.length == 1 else None
-        self.size = prod(part.size for part in self._parts if isinstance(part, Field))
+                for symbol in symbols:
+                    yield bytes([symbol]), 1
 
     def unrank(self, number: int) -> bytes:
         """The string of that number below `size`."""
@@ -110,7 +145,7 @@ class Box:
     def mismatch(self, data: bytes) -> int:
         """Where a string that is not of the box, but as long, first differs from all that are."""
         at = 0
-        for symbols, count in self.blocks:
+        for symbols, count in self.sets():
             rest = data[at : at + count].lstrip(symbols)
             at += count
             if rest:
@@ -159,8 +194,7 @@ def find_hubs(automaton: Automaton) -> Hubs:
             while here not in numbers:
                 ((byte_set, here),) = moves[here]
                 places.append(alphabets[byte_set])
-            blocks = tuple((symbols, len(list(run))) for symbols, run in groupby(places))
-            paths[state] = (blocks, 1 + len(places), numbers[here])
+            paths[state] = (_blocks(places), 1 + len(places), numbers[here])
         return paths[state]
 
     steps = []
@@ -175,6 +209,17 @@ def find_hubs(automaton: Automaton) -> Hubs:
             ]
         )
     return Hubs(steps, frozenset(numbers[state] for state in automaton.finals))
+
+
+def _blocks(places: Sequence[bytes]) -> Blocks:
+    """Places with these alphabets."""
+    blocks: list[Block] = []
+    for literal, group in groupby(places, lambda symbols: len(symbols) == 1):
+        if literal:
+            blocks.append((b"".join(group), 0))
+        else:
+            blocks += [(symbols, len(list(run))) for symbols, run in groupby(group)]
+    return tuple(blocks)
 
 
 class _Alphabets(dict[int, bytes]):

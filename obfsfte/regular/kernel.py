@@ -16,7 +16,7 @@ each section; the sections follow, in this order. `_kernel.c` names the fields o
  firsts     256 arcs by first byte, of 2 bytes each; 256 places in them
 ```
 
-A layout takes no more memory than the nodes do, whose size is limited (see table.py).
+A layout takes hardly more memory than the nodes do, whose size is limited (see table.py).
 
 The inverse of a box of S strings. With P < 2**64L for every place P, and K limbs for a fraction F
 of 2**64K, it is 2**(64K + 64L) / S, rounded up, so that P * inverse / 2**64L is between P / S
@@ -194,24 +194,23 @@ def _chunks(box: Box) -> Iterator[tuple[_Spans, int]]:
     """A box in chunks, each with how often it comes in a row. A text is a span with count 0."""
     spans: list[tuple[bytes, int]] = []
     radix = 1
-    for literal, group in groupby(box.blocks, lambda block: len(block[0]) == 1):
-        if literal:
-            spans.append((b"".join(symbols * count for symbols, count in group), 0))
+    for symbols, count in box.blocks:
+        if not count:
+            spans.append((symbols, 0))
             continue
-        for symbols, count in group:
-            whole = _places_below(_MAX_RADIX, len(symbols))
-            while count:
-                fitting = min(count, _places_below(_MAX_RADIX // radix, len(symbols)))
-                if fitting == 0:
-                    yield tuple(spans), 1
-                    spans, radix = [], 1
-                elif fitting == whole and not spans:
-                    yield ((symbols, whole),), count // whole
-                    count %= whole
-                else:
-                    spans.append((symbols, fitting))
-                    radix *= len(symbols) ** fitting
-                    count -= fitting
+        whole = _places_below(_MAX_RADIX, len(symbols))
+        while count:
+            fitting = min(count, _places_below(_MAX_RADIX // radix, len(symbols)))
+            if fitting == 0:
+                yield tuple(spans), 1
+                spans, radix = [], 1
+            elif fitting == whole and not spans:
+                yield ((symbols, whole),), count // whole
+                count %= whole
+            else:
+                spans.append((symbols, fitting))
+                radix *= len(symbols) ** fitting
+                count -= fitting
     if spans:
         yield tuple(spans), 1
 

@@ -151,7 +151,7 @@ class Language:
                     places[position + box.length].add(target)
         positions: defaultdict[bytes, int] = defaultdict(int)
         for box, starts in boxes.items():
-            for symbols, count in box.blocks:
+            for symbols, count in box.sets():
                 span, width = starts, 1
                 while width < count:
                     shift = min(width, count - width)

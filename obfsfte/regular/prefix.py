@@ -26,7 +26,7 @@ class Matcher:
         self._possible = True
         self._remaining = length
         self._node = root  # where the box ends that is being read
-        self._blocks: Iterator[tuple[bytes, int]] = iter(())  # what follows in that box
+        self._sets: Iterator[tuple[bytes, int]] = iter(())  # what follows in that box
         self._symbols, self._count = b"", 0  # what comes next: so many bytes of these
 
     def feed(self, data: bytes) -> Prefix:
@@ -45,15 +45,15 @@ class Matcher:
         at = 0
         while at < len(data):
             if not self._count:
-                block = next(self._blocks, None)
-                if block is None:
+                following = next(self._sets, None)
+                if following is None:
                     if data[at] not in self._node.first:
                         return False
                     which, _ = self._node.first[data[at]]
                     *_, box, self._node = self._node.arcs[which]
-                    self._blocks = iter(box.blocks)
-                    block = next(self._blocks)
-                self._symbols, self._count = block
+                    self._sets = box.sets()
+                    following = next(self._sets)
+                self._symbols, self._count = following
             part = data[at : at + self._count]
             if part.strip(self._symbols):
                 return False

@@ -1,11 +1,21 @@
-"""The sparse form of a language: the nodes (hub, remaining length) that lie on some string.
+"""The sparse form of a language: the nodes that its strings pass through, as few as can be.
 
-A string passes through a node when it stands at that hub with that many bytes to come. Only
-nodes that are reachable from the start and that can reach acceptance are kept: a literal prefix
-of 300 bytes is part of one box of one node, whatever the length of the strings. Where only one
-byte set goes on, its like after it are joined to it (`[a-z]*` with 90 bytes to fill is one box
-of 90), and the nodes in between are dropped too. So are nodes with one way in from a node without
-another way on, and one way on: the boxes before and after them are one. What is left:
+From each of its places a string has a way: the blocks that come next in any case, and the node that
+they lead to, where the next byte decides, or the end. Ways that are equal are one, whatever hubs
+(see boxes.py) they begin at: once the length is fixed, most of what an automaton must tell apart is
+the same. So base64 of a fixed length is one box, whatever its last characters may be, and so are a
+field and the text around it. Only places that the start leads to, and that can reach acceptance,
+have ways.
+
+```
+ [a-z]*(?:=[0-9]*)?, 4 bytes    node --- [a-z] --> node --- [a-z] --> node --- [a-z][=a-z] --> end
+                                  |                  |                  |
+                                  '- = [0-9]{3} -.   '- = [0-9]{2} -.   '- = [0-9] -.
+                                                 |                  |               |
+                                                end                end             end
+```
+
+A node has an arc for each set of bytes in a row after which the way on is the same:
 
 ```
  node --- arc 0: box, weight = count of its target, offset = 0               ---> target
@@ -19,35 +29,23 @@ The strings through an arc come after the `offset` strings through the arcs befo
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import groupby
-from typing import NamedTuple
 
-import attrs
-
-from obfsfte.regular.boxes import Blocks, Box, Hubs
+from obfsfte.regular.boxes import Blocks, Box, Hubs, join, one_of
 
 # Limits on memory, which together come to some 200 MB: more than any message needs.
 _MAX_NODES = 200_000
-_MAX_COUNT_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
+_BLOCK_BYTES = 16
+
+# Blocks in a way, which are copied when more are put before them; and in a box.
+_MAX_WAY = 32
+_MAX_BOX = 256
 
 
 class TableTooLarge(Exception):
-    """The counts of this language would not fit in the memory that is allowed for them."""
-
-
-@attrs.frozen(eq=False, repr=False)
-class Branching:
-    """The ways on from a node: boxes in order, and their target hubs.
-
-    `first` tells of a byte which box begins with it, and its place in the first set of that box.
-    """
-
-    boxes: Sequence[Box]
-    targets: Sequence[int]
-    first: Mapping[int, tuple[int, int]]
+    """This language would not fit in the memory that is allowed for its counts and boxes."""
 
 
 @lru_cache(maxsize=1024)
@@ -58,14 +56,6 @@ def _places(alphabets: tuple[bytes, ...]) -> Mapping[int, tuple[int, int]]:
         for number, alphabet in enumerate(alphabets)
         for place, symbol in enumerate(alphabet)
     }
-
-
-class _Run(NamedTuple):
-    """Nodes in a row that have no choice but one and the same byte set; what comes after them."""
-
-    branching: Branching
-    length: int
-    end: int
 
 
 class Node:
@@ -91,146 +81,130 @@ class Node:
 
 Arc = tuple[int, int, list[bytes] | None, Box, Node]
 
+#: What comes next in any case, and the node that it leads to.
+Way = tuple[Blocks, Node]
+
 
 def count_strings(hubs: Hubs, lengths: Collection[int]) -> Mapping[int, Node]:
     """The first node of the strings of each length, but for lengths without a string.
 
-    Several lengths share their nodes: with as many bytes to come, it is the same node.
     Raises TableTooLarge.
     """
-    if max(lengths) > _MAX_NODES:
+    maker = _Maker()
+    reached = _reached(hubs, lengths)
+    # By remaining length, then by hub; from there, a string goes on so.
+    ways: list[dict[int, Way]] = [dict.fromkeys(reached[0] & hubs.finals, ((), maker.end))]
+    for remaining, here in enumerate(reached[1:], 1):
+        ways.append({})
+        for hub in here:
+            choices: list[tuple[bytes, Way]] = []
+            last = None
+            for step in hubs.steps[hub]:
+                if step.length > remaining or step.target not in ways[remaining - step.length]:
+                    continue
+                way = ways[remaining - step.length][step.target]
+                if step.blocks:
+                    way = maker.before(step.blocks, way)
+                if way == last:
+                    choices[-1] = (choices[-1][0] + step.symbols, way)
+                else:
+                    choices.append((step.symbols, way))
+                last = way
+            if choices:
+                ways[remaining][hub] = maker.way(choices)
+    return {length: maker.node(ways[length][0]) for length in lengths if 0 in ways[length]}
+
+
+def _reached(hubs: Hubs, lengths: Collection[int]) -> list[set[int]]:
+    """By remaining length, the hubs that the start leads to. Raises TableTooLarge."""
+    longest = max(lengths)
+    if longest > _MAX_NODES:
         raise TableTooLarge
-    builder = _Builder(hubs, lengths)
-    builder.find_live()
-    return builder.make_nodes()
+    reached: list[set[int]] = [set() for _ in range(longest + 1)]
+    for length in lengths:
+        reached[length].add(0)
+    steps = [{(step.length, step.target) for step in steps} for steps in hubs.steps]
+    count = 0
+    for remaining in range(longest, 0, -1):
+        count += len(reached[remaining])
+        if count > _MAX_NODES:
+            raise TableTooLarge
+        for hub in reached[remaining]:
+            for length, target in steps[hub]:
+                if length <= remaining:
+                    reached[remaining - length].add(target)
+    return reached
 
 
-class _Builder:
-    def __init__(self, hubs: Hubs, lengths: Collection[int]) -> None:
-        self._hubs = hubs
-        self._lengths = lengths
-        self._longest = max(lengths)
-        self._boxes: dict[Blocks, Box] = {}
-        self._branchings: dict[tuple[int, tuple[int, ...]], Branching] = {}
-        # By remaining length, then by hub: where each live node leads.
-        self.live: list[dict[int, Branching | _Run]] = []
+class _Maker:
+    """Makes ways and nodes, from the end of the strings on. What is equal is the same node."""
 
-    def find_live(self) -> None:
-        """Fill `live` with the nodes between the start and acceptance."""
-        reached: list[set[int]] = [set() for _ in range(self._longest + 1)]
-        for length in self._lengths:
-            reached[length].add(0)
-        ways = [{(step.length, step.target) for step in steps} for steps in self._hubs.steps]
-        nodes = 0
-        for remaining in range(self._longest, 0, -1):
-            nodes += len(reached[remaining])
-            if nodes > _MAX_NODES:
-                raise TableTooLarge
-            for hub in reached[remaining]:
-                for length, target in ways[hub]:
-                    if length <= remaining:
-                        reached[remaining - length].add(target)
+    def __init__(self) -> None:
+        self.end = Node((), {})
+        self._choices: dict[tuple[tuple[Box, Node], ...], Node] = {}
+        self._without_choice: dict[Way, Node] = {}
+        self._boxes: dict[tuple[bytes, Blocks], Box] = {}
+        self._bytes = 0
 
-        end = Branching((), (), {})
-        self.live.append(dict.fromkeys(reached[0] & self._hubs.finals, end))
-        for remaining in range(1, self._longest + 1):
-            nodes_here: dict[int, Branching | _Run] = {}
-            for hub in reached[remaining]:
-                alive = tuple(
-                    number
-                    for number, step in enumerate(self._hubs.steps[hub])
-                    if step.length <= remaining and step.target in self.live[-step.length]
-                )
-                if alive:
-                    nodes_here[hub] = self._with_run(self._branching(hub, alive))
-            self.live.append(nodes_here)
+    def before(self, blocks: Blocks, way: Way) -> Way:
+        """The way with these blocks before it."""
+        following, node = way
+        if not following or len(blocks) > _MAX_WAY:
+            return blocks, self.node(way)
+        for block in reversed(blocks):
+            longer = join((block,), following)
+            if len(longer) > _MAX_WAY:
+                longer, node = (block,), self.node((following, node))
+            following = longer
+        return following, node
 
-    def _branching(self, hub: int, alive: tuple[int, ...]) -> Branching:
-        """The ways on from a hub by those of its steps alone, neighbours alike made one."""
-        branching = self._branchings.get((hub, alive))
-        if branching is None:
-            steps = [self._hubs.steps[hub][number] for number in alive]
-            boxes = []
-            targets = []
-            alphabets = []
-            for (target, blocks), group in groupby(steps, lambda step: (step.target, step.blocks)):
-                alphabets.append(b"".join(step.symbols for step in group))
-                boxes.append(self._box(((alphabets[-1], 1), *blocks)))
-                targets.append(target)
-            first = _places(tuple(alphabets))
-            branching = self._branchings[hub, alive] = Branching(boxes, targets, first)
-        return branching
+    def way(self, choices: Sequence[tuple[bytes, Way]]) -> Way:
+        """The way from where the next byte can be of any of these sets, each with its way on."""
+        if len(choices) == 1:
+            ((symbols, way),) = choices
+            return self.before(one_of(symbols), way)
+        arcs = tuple([self._arc(symbols, *way) for symbols, way in choices])
+        node = self._choices.get(arcs)
+        if node is None:
+            node = self._choices[arcs] = self._new_node(arcs)
+        return (), node
 
-    def _with_run(self, branching: Branching) -> Branching | _Run:
-        """The run that a node begins, at the length after those in `live`, if it has no choice."""
-        if len(branching.boxes) != 1 or branching.boxes[0].length != 1:
-            return branching
-        (target,) = branching.targets
-        following = self.live[-1][target]
-        if isinstance(following, _Run) and following.branching.boxes[0] is branching.boxes[0]:
-            return _Run(branching, following.length + 1, following.end)
-        return _Run(branching, 1, target)
+    def node(self, way: Way) -> Node:
+        """The node that a way begins at, which has no choice if the way has blocks."""
+        if not way[0]:
+            return way[1]
+        node = self._without_choice.get(way)
+        if node is None:
+            blocks, target = _prolonged(*way)
+            node = self._without_choice[way] = self._new_node([(self._new_box(blocks), target)])
+        return node
 
-    def _box(self, blocks: Blocks) -> Box:
-        box = self._boxes.get(blocks)
+    def _arc(self, symbols: bytes, blocks: Blocks, node: Node) -> tuple[Box, Node]:
+        blocks, node = _prolonged(blocks, node)
+        box = self._boxes.get((symbols, blocks))
         if box is None:
-            box = self._boxes[blocks] = Box(blocks)
-        return box
+            box = self._boxes[symbols, blocks] = self._new_box(join(one_of(symbols), blocks))
+        return box, node
 
-    def make_nodes(self) -> Mapping[int, Node]:
-        """Count the live nodes, but for those that are joined; the first of each length."""
-        lengths = [length for length in self._lengths if 0 in self.live[length]]
-        # For each node that is needed, the arcs to it. From a node with a choice, one counts as
-        # two: so a 1 tells of a way in that cannot be missed.
-        needed: list[defaultdict[int, int]] = [defaultdict(int) for _ in range(self._longest + 1)]
-        for length in lengths:
-            needed[length][0] = 2
-        for remaining in range(self._longest, 0, -1):
-            for hub in needed[remaining]:
-                ways = list(self._ways(remaining, hub))
-                for box, target in ways:
-                    needed[remaining - box.length][target] += 1 if len(ways) == 1 else 2
+    def _new_box(self, blocks: Blocks) -> Box:
+        self._take(sum(_BLOCK_BYTES if count else len(symbols) for symbols, count in blocks))
+        return Box(blocks)
 
-        nodes: list[dict[int, Node]] = [dict.fromkeys(needed[0], Node((), {}))]
-        joined: list[dict[int, tuple[Box, int]]] = [{}]
-        count_bytes = 0
-        for remaining in range(1, self._longest + 1):
-            nodes.append({})
-            joined.append({})
-            for hub, entries in needed[remaining].items():
-                ways = list(self._ways(remaining, hub))
-                if len(ways) == 1:
-                    if entries == 1:
-                        joined[remaining][hub] = ways[0]
-                        continue
-                    ways = [self._join(remaining, ways[0], joined)]
-                arcs = [(box, nodes[remaining - box.length][target]) for box, target in ways]
-                live = self.live[remaining][hub]
-                first = (live.branching if isinstance(live, _Run) else live).first
-                node = nodes[remaining][hub] = Node(arcs, first)
-                count_bytes += len(arcs) * (node.count.bit_length() // 8)
-                if count_bytes > _MAX_COUNT_BYTES:
-                    raise TableTooLarge
-        return {length: nodes[length][0] for length in lengths}
+    def _new_node(self, arcs: Sequence[tuple[Box, Node]]) -> Node:
+        node = Node(arcs, _places(tuple([box.first for box, _ in arcs])))
+        self._take(len(arcs) * (node.count.bit_length() // 8))
+        return node
 
-    def _join(
-        self, remaining: int, way: tuple[Box, int], joined: Sequence[Mapping[int, tuple[Box, int]]]
-    ) -> tuple[Box, int]:
-        """A node's only way on, through all joined nodes that follow."""
-        box, target = way
-        if target not in joined[remaining - box.length]:
-            return way
-        blocks = list(box.blocks)
-        remaining -= box.length
-        while target in joined[remaining]:
-            box, target = joined[remaining][target]
-            blocks += box.blocks
-            remaining -= box.length
-        return self._box(tuple(blocks)), target
+    def _take(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > _MAX_BYTES:
+            raise TableTooLarge
 
-    def _ways(self, remaining: int, hub: int) -> Iterable[tuple[Box, int]]:
-        live = self.live[remaining][hub]
-        if isinstance(live, _Run):
-            ((symbols, _),) = live.branching.boxes[0].blocks
-            return [(self._box(((symbols, live.length),)), live.end)]
-        return zip(live.boxes, live.targets, strict=True)
+
+def _prolonged(blocks: Blocks, node: Node) -> Way:
+    """A way and what follows at a node without a choice, if that is not too much for a box."""
+    if len(node.arcs) == 1:
+        *_, box, target = node.arcs[0]
+        if len(blocks) + len(box.blocks) <= _MAX_BOX:
+            return join(blocks, box.blocks), target
+    return blocks, node

@@ -33,6 +33,8 @@ for pattern, length in [
     (rb"(?:[A-Za-z0-9+/]{76}\\r\\n)+", 312),
     (rb"(?:[0-9]{5}(?: [0-9]{5}){9}\\n)+", 360),
     (rb"[+-9A-z]*=[^a-z]*", 200),
+    (rb"[a-z]*(?:[0-9][a-f])*", 700),
+    (rb"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw])?=[0-9]{30}", 205),
 ]:
     language = Language(pattern, length)
     table = kernel.lay_out({length: language.root})[length]

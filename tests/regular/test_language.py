@@ -115,6 +115,13 @@ LONG = [
     (rb"(?s).*needle.*", 100),
     (rb"(?i)[a-f]+x?[g-z0]+", 129),
     (rb"[^\n]{100}\n[^\n]{27}", 128),
+    # No choice once there was one, for longer than a box is; and for longer than a way.
+    (rb"[a-z]*(?:[0-9][a-f])*", 700),
+    (rb"[a-z]*(?:[0-9][a-f]){20}[a-z]*", 90),
+    # Base64 with what its last characters may be, and 40 byte sets after it.
+    (rb"(?:[\w-]{4})*(?:[\w-]{2}[AEIM]|[\w-][AQgw])?=(?:[a-f][0-9]){20}", 207),
+    # Text that begins before a choice and that is put together of parts, which are long.
+    (rb"x{0,300}(?:xy){0,200}[yz]*", 600),
 ]
 
 
@@ -325,6 +332,7 @@ def test_several_lengths_cost_hardly_more_than_the_longest() -> None:
     [
         ("([a-z]+ )+[a-z]+", 50_000),
         ("[a-z]{1,2000}[0-9]{1,2000}", 3000),
+        ("a*b*c*d*", 40_000),
         ("(?s).*", 10**9),
     ],
 )
