@@ -1,8 +1,8 @@
 """What Python's garbage collector need not look at.
 
 Connections make garbage, and from time to time the collector looks through all objects there
-are. Most of those are modules and the tables of languages, which stay: 100,000 objects, and 20
-to 40 ms in which every connection of the process stands still.
+are. Most of those are modules and the tables of languages, which stay: 50,000 objects, and 10
+to 20 ms in which every connection of the process stands still.
 """
 
 from __future__ import annotations
