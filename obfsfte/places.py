@@ -74,7 +74,10 @@ def _endpoint_fault(error: Exception) -> str:
     reason = " ".join(str(error).split())
     is_vague = isinstance(error, (TypeError, LookupError, RuntimeError)) or "int()" in reason
     if is_vague or plain(reason) != reason:
-        return "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080"
+        return (
+            "its parts are not those of an endpoint; it reads like tcp:127.0.0.1:8080, and the "
+            "colons of an IPv6 address like \\:"
+        )
     return reason
 
 

@@ -86,3 +86,9 @@ def test_a_unix_socket_is_a_place_too(tmp_path: Path) -> None:
 def test_a_bridges_name_is_resolved_not_refused() -> None:
     line = BridgeLine.parse("fte bücher.example:8080")
     assert places.bridge_endpoint(FakeReactor(), line) is not None
+
+
+def test_how_to_write_an_ipv6_address_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"IPv6 address like \\:$"):
+        places.client_endpoint(FakeReactor(), "tcp:[::1]:80")
+    places.client_endpoint(FakeReactor(), r"tcp:\:\:1:80")
