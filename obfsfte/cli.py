@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         # As standard error does: file names and descriptions may be what a locale cannot write.
-        if isinstance(sys.stdout, io.TextIOWrapper):
+        # That would flush what a library has printed, so not to tor.
+        if arguments[:1] != ["pt"] and isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None:  # closed by our parent; print would take standard output in its place
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as we run

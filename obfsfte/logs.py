@@ -58,15 +58,27 @@ def _as_text(event: LogEvent) -> str | None:
     That is in the name of the system that ran into a bug, and it may be in an exception's own
     words. So of a bug there is where it happened, and what kind it is.
     """
-    failure = event.get("log_failure")
-    if not isinstance(failure, Failure):
+    said, failure = _said(event)
+    if failure is None:
         return formatEventAsClassicLogText({**event, "log_system": None})
-    lines = traceback.format_list(_frames(failure))
-    shown = {**event, "log_system": None, "log_format": "{said}:\n{trace}{kind}"}
-    del shown["log_failure"]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(_frames(failure))]
+    shown = {**event, "log_system": None, "log_format": "{said}\n{trace}{kind}"}
+    shown.pop("log_failure", None)
     return formatEventAsClassicLogText(
-        {**shown, "said": formatEvent(event), "trace": "".join(lines), "kind": _kind(failure)}
+        {**shown, "said": said, "trace": "".join(lines), "kind": _kind(failure)}
     )
+
+
+def _said(event: LogEvent) -> tuple[str, Failure | None]:
+    """An event's message, and its failure: in Twisted's new way of logging, or in its old."""
+    failure = event.get("failure")
+    if isinstance(failure, Failure):
+        said = event.get("why")
+    else:
+        said, failure = formatEvent(event), event.get("log_failure")
+    if not isinstance(failure, Failure):
+        return str(said), None
+    return str(said or "unhandled error"), failure
 
 
 def _frames(failure: Any) -> traceback.StackSummary:
@@ -171,9 +183,8 @@ class TorLogObserver:
         self._plugin = plugin
 
     def __call__(self, event: LogEvent) -> None:
-        message = formatEvent(event)
-        failure = event.get("log_failure")
-        if isinstance(failure, Failure):
+        message, failure = _said(event)
+        if failure is not None:
             message = f"{message} ({_kind(failure)}{_place(failure)})"
         severity = _SEVERITIES[event.get("log_level", LogLevel.info)]
         # When tor is gone, so are we in a moment.

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from twisted.logger import LogBeginner, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
+from twisted.python.log import LogPublisher as OldLogPublisher
 
 from obfsfte import logs
 from obfsfte.pyptlib.client import ClientTransportPlugin
@@ -108,11 +109,32 @@ def test_of_a_bug_the_log_has_the_place_and_not_the_words(logging: Logging) -> N
     except RuntimeError:
         logging.ours.failure("launching failed", Failure())
     first, *middle, last = stream.getvalue().splitlines()
-    assert first.endswith("[obfsfte.managed#critical] launching failed:")
+    assert first.endswith("[obfsfte.managed#critical] launching failed")
     assert "in raise_it" in middle[-2]
     assert "raise RuntimeError(words)" in middle[-1]
     assert last == "\tRuntimeError"
     assert "192.0.2.1" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("why", [None, "while it read"])
+def test_bugs_that_twisted_logs_in_its_old_way_are_no_different(
+    logging: Logging, why: str | None
+) -> None:
+    stream = io.StringIO()
+    logs.log_to_tor(logging.plugin)
+    logs.globalLogPublisher.addObserver(logs.FileLogObserver(stream, logs._as_text))
+    old = OldLogPublisher(logs.globalLogPublisher, logs.globalLogPublisher)
+    words = f"{192}.0.2.1 said no"
+    try:
+        raise RuntimeError(words)
+    except RuntimeError:
+        old.msg(failure=Failure(), why=why, isError=1)  # as log.err does
+    (line,) = logging.said()
+    said = why or "unhandled error"
+    assert f'"{said} (RuntimeError in test_logs.py, line ' in line
+    assert f" {said}\n\tTraceback (most recent call last):\n" in stream.getvalue()
+    assert stream.getvalue().endswith("raise RuntimeError(words)\n\tRuntimeError\n")
+    assert "192.0.2.1" not in stream.getvalue() + line
 
 
 def test_a_failure_that_nobody_raised(logging: Logging) -> None:
@@ -121,7 +143,7 @@ def test_a_failure_that_nobody_raised(logging: Logging) -> None:
     logs.globalLogPublisher.addObserver(logs.FileLogObserver(stream, logs._as_text))
     logging.ours.failure("no", Failure(KeyError("192.0.2.1")))
     assert logging.said() == ['LOG SEVERITY=error MESSAGE="no (KeyError)"']
-    assert stream.getvalue().endswith("no:\n\tKeyError\n")
+    assert stream.getvalue().endswith("call last):\n\tKeyError\n")
 
 
 def test_warnings_of_python_are_log_lines(logging: Logging) -> None:
