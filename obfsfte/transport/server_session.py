@@ -102,6 +102,9 @@ class ServerSession(TurnWire):
 
     def carry(self, carrier: Carrier) -> None:
         """The next request is on that connection; the channel has taken what came of it."""
+        if self.side.is_lost:  # its target has failed at once
+            carrier.cut(self)
+            return
         self._carrier = carrier
         self.deliver(b"")
 

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from obfsfte.covers.catalogue import Catalogue
 from obfsfte.covers.http_messages import RequestFollower
 from obfsfte.covers.turns import SILENCE, SILENCE_AFTER_END
+from obfsfte.errors import UnusableConnection
 from obfsfte.session.keys import BridgeKeys
 from obfsfte.session.replay import ReplayFilter
 from obfsfte.session_channel import CoverChoice, SessionClient
@@ -321,6 +324,24 @@ def test_a_target_that_cannot_be_reached_cuts_the_connection() -> None:
     assert wire.aborted
     lose(side)
     assert len(network.site.sessions) == 1  # the network's own
+
+
+class Unreadable(FakeEndpoint):
+    """Fails at once, as tor's ExtORPort does whose cookie cannot be read."""
+
+    def connect(self, _factory: object) -> Deferred[Protocol]:
+        return fail(UnusableConnection("no cookie"))
+
+
+def test_a_target_that_fails_at_once_cuts_the_connection() -> None:
+    """It was forgotten, and the client waited for its answer until it gave up."""
+    network = Network()
+    network.target = Unreadable()
+    side, wire = network.accept()
+    side.dataReceived(b"".join(TurnClient(CHOICE.at(KEYS.cert), NOW, Random(9)).data_to_send()))
+    assert wire.aborted
+    lose(side)
+    assert len(network.site.sessions) == len(network.context.connections) == 1
 
 
 def test_a_target_is_left_alone_when_the_client_leaves_before_it_is_reached() -> None:
