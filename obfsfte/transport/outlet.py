@@ -14,6 +14,7 @@ sent, everything else does too, and the side that it comes from is not read.
 
 from __future__ import annotations
 
+from socket import SO_ERROR, SOL_SOCKET
 from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
@@ -99,6 +100,10 @@ class Outlet:
                 return [piece[sent:], *pieces[number + 1 :]]
             sent -= size
         return []
+
+    def has_failed(self) -> bool:
+        """Whether the socket has an error to tell: a reset, above all."""
+        return self._socket.getsockopt(SOL_SOCKET, SO_ERROR) != 0
 
     def end(self) -> None:
         """The source has ended; what is written from here on holds nobody."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import socket
+import struct
 
 import pytest
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
@@ -69,3 +75,42 @@ def test_tls_that_was_refused_is_not_taken_for_set_up() -> None:
     refused = Failure(ValueError("another name"))
     side.connectionLost(refused)
     assert failures == [refused]
+
+
+class Ends:
+    """A handler that keeps what it is told of a side's end."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def data_received(self, data: bytes) -> None:
+        raise AssertionError("nothing was sent")
+
+    def read_ended(self) -> None:
+        self.told.append("read_ended")
+
+    def lost(self) -> None:
+        self.told.append("lost")
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_a_reset_that_looks_like_a_clean_end_is_a_reset(is_reset: bool) -> None:
+    """Linux may tell of a hang-up before it tells of what kind; Twisted takes that for a FIN."""
+    reactor = MemoryReactorClock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    handler = Ends()
+    side = Side(handler)
+    transport = Connection(ours, side, reactor)
+    transport.connected = 1
+    side.makeConnection(transport)
+    with ours:
+        if is_reset:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        assert select.select([ours], [], [], 10)[0]
+        transport.readConnectionLost(Failure(ConnectionDone()))  # as a reactor does
+        reactor.advance(0)
+    assert handler.told == (["lost"] if is_reset else ["read_ended"])
+    assert side.was_reset is is_reset
