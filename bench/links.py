@@ -39,8 +39,7 @@ DEVICE = "wire"
 _ROUTERS_DEVICE = {NEAR: "near", FAR: "far"}
 TARGET_PORT, BRIDGE_PORT, CLIENT_PORT = 5001, 8080, 8079
 
-_WINDOW = 88  # packets that one TCP connection has under way: some 128 KB
-_PACKET = 1448  # bytes of its payload
+_PACKET = 1448  # bytes of a packet's payload
 _QUEUE_MS = 2000
 _BEGINNING, _LONG_BEGINNING = 2, 5  # seconds of each stream that are not counted
 _LATE = 3  # seconds that one stream may begin after the first: iperf counts from its own begin
@@ -75,14 +74,18 @@ class Link:
             )
             self._bring_up(namespace, DEVICE, address)
             self._bring_up(self._router, device, router)
-            run(
-                *("ip", "-n", namespace, "route", "add", "default", "via", router),
-                *("initcwnd", _WINDOW, "window", _WINDOW * _PACKET),
-                *("rto_min", f"{2 * _QUEUE_MS}ms"),  # what waits in the queue is not lost
-            )
             # Other controls have plans of their own; and each connection begins anew.
             self._set(namespace, "net.ipv4.tcp_congestion_control=reno")
             self._set(namespace, "net.ipv4.tcp_no_metrics_save=1")
+
+    def set_window(self, packets: int) -> None:
+        """Let each new connection have so many packets under way."""
+        for namespace, address in ((self.near, NEAR), (self.far, FAR)):
+            run(
+                *("ip", "-n", namespace, "route", "replace", "default", "via", _ROUTER[address]),
+                *("initcwnd", packets, "window", packets * _PACKET),
+                *("rto_min", f"{2 * _QUEUE_MS}ms"),  # what waits in the queue is not lost
+            )
 
     def _bring_up(self, namespace: str, device: str, address: str) -> None:
         run("ip", "-n", namespace, "address", "add", f"{address}/30", "dev", device)
@@ -179,6 +182,9 @@ def goodput(link: Link, place: tuple[str, int], streams: int, seconds: int) -> F
     """Mbit/s of all streams together, and how far apart they are: the fastest's less the slowest's
     in % of their mean."""
     host, port = place
+    # 128 KB for few, and 32 for many: all of them send in rounds of as long as the link needs for
+    # all windows, and the time that is counted must be of many rounds.
+    link.set_window(88 if streams < 100 else 22)
     with link.spawn(link.far, "iperf", "-s", "-p", TARGET_PORT, "-y", "C", "-i", 1) as receiver:
         link.wait_for_port(link.far, TARGET_PORT)
         # The more share the link, the later the first round of all of them is over.
