@@ -44,6 +44,11 @@ def takes_writes_at_once(transport: object) -> bool:
     return isinstance(transport, Connection) and not transport.TLS
 
 
+def leave_to_twisted(transport: Any, pieces: Buffers) -> None:
+    """Write them as Twisted does, which takes only bytes; what is bytes already is not copied."""
+    transport.writeSequence([bytes(piece) for piece in pieces])
+
+
 @implementer(IPullProducer)
 class Outlet:
     """All that is written to one transport, from its first byte on, goes through this."""
@@ -80,8 +85,7 @@ class Outlet:
             self._behind_since = self._transport.reactor.seconds()
             if self._source is not None:
                 self._source.pauseProducing()
-        # Twisted takes only bytes; what is bytes already is not copied.
-        self._transport.writeSequence([bytes(piece) for piece in pieces])
+        leave_to_twisted(self._transport, pieces)
 
     def _send(self, pieces: Buffers) -> Buffers:
         """What is left when the socket has taken what it can."""

@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from obfsfte.channel import Buffers
-from obfsfte.transport.outlet import READ_SIZE, Outlet, takes_writes_at_once
+from obfsfte.transport.outlet import READ_SIZE, Outlet, leave_to_twisted, takes_writes_at_once
 
 #: What is kept of a peer who says more before we can listen; one read may exceed it.
 HELD_BYTES = 1 << 14
@@ -198,8 +198,7 @@ class Side(TwistedProtocol):
         if not buffers:
             return
         if self._outlet is None:
-            # Twisted takes only bytes; what is bytes already is not copied.
-            self.transport.writeSequence([bytes(buffer) for buffer in buffers])
+            leave_to_twisted(self.transport, buffers)
         else:
             self._outlet.write(buffers)
 
